@@ -1,4 +1,4 @@
-"""Addresses: the whole numbers by which rows are read many at a time, kept in little space, and found again."""
+"""Addresses of rows as whole numbers: read many at a time, kept in little memory, and looked up again."""
 
 from array import array
 from collections.abc import Iterator, Sequence
@@ -10,35 +10,35 @@ from batchops.db.table import Table
 from batchops.db.types import KeyValue
 
 Numbers = tuple[int, ...]
-"""One row's address; numbers have the order of the rows that they name."""
+"""The address of one row; addresses sort as the rows that they name."""
 
 
 class Addresses(Protocol):
-    """Rows by what is a whole number to this database: their place in the table, or the whole columns of a key."""
+    """Reads and finds rows by whole numbers: by their place in the table, or by the integer columns of a key."""
 
     look_up: float
-    """What it costs to read a row by its address and to find it again, for one that is read in the table's order."""
+    """The cost of reading a row by its address and finding it again; a row read in the table's order costs 1."""
     longest_list: int
-    """How many rows `among` takes at the most."""
+    """The most addresses that `among` takes."""
 
     def width(self, table: Table, names: Sequence[str]) -> int | None:
-        """How many numbers name a row by these columns; None where another kind of value does."""
+        """Return how many numbers an address by these columns has; None where the columns are not all whole numbers."""
 
     def read(self, connection: sa.Connection, rows: sa.Select[Any]) -> Iterator["array[int]"]:
-        """The addresses that `rows` selects, flat, in whatever order. TooManyAddressesError: more than at once can be.
+        """Yield the addresses that `rows` selects, as flat arrays of numbers, in any order.
 
-        `rows` selects the bare columns, which have a `width`.
+        `rows` selects the bare columns, which have a `width`. TooManyAddressesError: the database cannot give so many.
         """
 
     def among(self, table: Table, names: Sequence[str], addresses: "array[int]") -> sa.ColumnElement[bool]:
-        """Rows with one of these addresses, each looked up by itself."""
+        """Return the condition for the rows with one of these addresses; the server looks up each one by itself."""
 
     def numbers(self, key: KeyValue) -> Numbers:
-        """The address that a key of these columns is."""
+        """Return the address of the row that has this key."""
 
     def key(self, numbers: Numbers) -> KeyValue:
-        """The key that an address is, as `Keys` takes it."""
+        """Return the key of the row that has this address, as `Keys` takes it."""
 
 
 class TooManyAddressesError(Exception):
-    """More addresses than the database can give at once: they have to be read in parts."""
+    """The database cannot give so many addresses at once: the caller has to read them in parts."""

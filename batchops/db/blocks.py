@@ -9,33 +9,36 @@ from batchops.db.types import KeyValue
 
 
 class Blocks(Protocol):
-    """How rows are scanned by block, in the tables that can be."""
+    """How a database scans a table by ranges of its blocks, for the tables where it can."""
 
     place: str
-    """The hidden column that is a row's place."""
+    """The hidden column that holds a row's place."""
     start: KeyValue
-    """Before the first row."""
+    """The place before the first row of any table."""
 
     def serves(self, connection: sa.Connection, table: Table) -> bool:
-        """Whether this server can scan the table so."""
+        """Whether this server can scan the table by ranges of blocks."""
 
     def last(self, connection: sa.Connection, table: Table) -> int:
-        """The number of the last block; -1 for none."""
+        """Return the number of the table's last block; -1 where it has none."""
 
     def storage(self, connection: sa.Connection, table: Table) -> int:
-        """Changes when the table is rewritten; holds the table so for the transaction."""
+        """Return the number of the table's storage, which changes when the table is rewritten.
+
+        Nobody can rewrite the table before the transaction ends.
+        """
 
     def kept(self, table: Table, storage: int | None) -> sa.ColumnElement[bool]:
-        """Whether it was not rewritten, as a condition beside others."""
+        """Return a condition for a statement: the table still has this storage, so it was not rewritten."""
 
     def rows_per_block(self, table: Table) -> float:
-        """By the table's own estimates; at least 1."""
+        """Return how many rows a block holds, by the table's own estimates; at least 1."""
 
     def block_of(self, place: KeyValue | None) -> int:
-        """The block of a place."""
+        """Return the number of the block that holds the place; None means `start`."""
 
     def place_of(self, place: KeyValue | None) -> tuple[int, int]:
-        """A place as numbers that have its order."""
+        """Return the place as its block and its row in the block, which sort as places do; None means `start`."""
 
     def end_of(self, block: int) -> KeyValue:
-        """The last place in a block."""
+        """Return the last place that the block can have."""

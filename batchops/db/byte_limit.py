@@ -1,4 +1,4 @@
-"""How many of the next rows fit into so many bytes of memory, asked of the server before any of them is read."""
+"""Limits the rows that are read at once by their bytes; the server tells their size before any of them is read."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,24 +6,24 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 MOST_BYTES = 16 * 1024 * 1024
-"""What a batch holds in memory at once, unless told otherwise."""
+"""The most bytes of rows that a batch holds in memory at once, by default."""
 _FIRST = 32
-"""Rows that the server is asked about before anything is known of them."""
+"""Rows whose size is asked for first, while nothing is known of how large the rows are."""
 _GROWTH = 8
 
 
 @dataclass(frozen=True)
 class RowBytes:
-    """How much some columns of a row bring into memory."""
+    """How many bytes of memory some columns of a row take."""
 
     of_row: sa.ColumnElement[int]
-    """Bytes, by what the server can tell without reading what is large; about right for what is small."""
+    """SQL for the bytes of one row. The server computes it without reading large values; small ones are estimated."""
     most: int | None
-    """What no row exceeds, by the types of the columns; None where nothing bounds them."""
+    """The most bytes that any row can have, by the types of the columns; None where the types set no bound."""
 
 
 class ByteLimit:
-    """For one table and the columns that are read of it; workers share one."""
+    """The limit for one table and the columns that are read of it; all workers share one such object."""
 
     def __init__(self, most: int, row: RowBytes) -> None:
         self.most = most
@@ -32,9 +32,9 @@ class ByteLimit:
         self.of_row = row.of_row
 
     def rows(self, wanted: int, sizes: Callable[[int], Sequence[int]]) -> int:
-        """How many of the next `wanted` rows to read; a row that is too large by itself counts as one that fits.
+        """Return how many of the next `wanted` rows to read: at least one, however large that row is.
 
-        `sizes`: the bytes of the next so many rows, in their order.
+        `sizes(n)` returns the bytes of each of the next `n` rows, in their order.
         """
         if wanted <= 1 or (self._row.most is not None and wanted * self._row.most <= self.most):
             return wanted
@@ -51,12 +51,18 @@ class ByteLimit:
             self._asked = asked * _GROWTH
 
     def likely(self, wanted: int) -> bool:
-        """Whether the next `wanted` rows fit by what is known, so that it does to cut off those that do not."""
+        """Whether the next `wanted` rows fit, by what is known so far: the caller need not ask for their sizes.
+
+        Its statement cuts off those that do not fit, and `cut_off` learns of it.
+        """
         bounded = self._row.most is not None and wanted * self._row.most <= self.most
         return wanted <= self._asked or bounded
 
     def cut_off(self, rows: int, total: float) -> None:
-        """Only so many came, of so many bytes in all: where that is much, more would not have fitted."""
+        """Learn that a statement returned fewer rows than asked for, of `total` bytes in all.
+
+        Where that is much, more rows would not have fitted.
+        """
         if total > self.most / 2:
             self._asked = rows + rows // 2 + 1
 

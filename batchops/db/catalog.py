@@ -1,4 +1,4 @@
-"""Which server this is, and which tables it has."""
+"""What a server says about itself and about its tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from batchops.errors import RefusedError
 
 @dataclass(frozen=True)
 class Server:
-    """Which server answered, and as whom."""
+    """The server that answered, and the role that it knows the session by."""
 
     product: str
     version: str
@@ -22,10 +22,10 @@ class Server:
     zone: str
     read_only: bool
     unwritable: tuple[str, str] = ("", "connect to the primary.")
-    """Why it is read-only, where it says that, and the way out."""
+    """Why the server is read-only, empty where it does not say, and the way out."""
 
     def refusal(self, shown: str) -> RefusedError | None:
-        """Where nothing can be written; `shown`: its address."""
+        """Return the error for a read-only server, None for any other; `shown` is its address without secrets."""
         why, hint = self.unwritable
         return RefusedError(why or f"The server is read-only ({shown}).", hint) if self.read_only else None
 
@@ -34,22 +34,22 @@ class Catalog(Protocol):
     """What the server says about itself and its tables."""
 
     def server(self, connection: sa.Connection) -> Server:
-        """The server and the session."""
+        """Return the server, and the session's role and time zone."""
 
     def find(self, connection: sa.Connection, schema: str | None, name: str) -> Table | None:
-        """The table of that name, or None."""
+        """Return the table of that name, or None."""
 
     def find_all(self, connection: sa.Connection, names: Sequence[tuple[str | None, str]]) -> list[Table]:
-        """Those that are there of many tables, each by its schema and exact name."""
+        """Return those of the tables that exist; each is named by its schema and its exact name."""
 
     def table_identity(self, connection: sa.Connection, table: Table) -> TableIdentity:
-        """What the server itself remembers the table by, as far as this role may see it."""
+        """Return the server's own identity of the table, as far as this role may see it."""
 
     def unlabelled(self, label: str) -> tuple[str | None, str]:
-        """Schema and name of the table that has this label; `Table.label` the other way round."""
+        """Return schema and name of the table that has this label: the reverse of `Table.label`."""
 
     def tables(self, connection: sa.Connection) -> Sequence[str]:
-        """Names of the tables a person may have meant."""
+        """Return the names of the tables that a person may have meant."""
 
     def hides(self, connection: sa.Connection, table: Table) -> bool:
-        """Whether the table may be there although `find` does not see it, because this role has no right to it."""
+        """Whether the table may exist although `find` does not see it, because this role has no right to it."""

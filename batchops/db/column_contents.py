@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from batchops.db.table import Column, Table, quoted
 
 SAMPLE = 1_000
-"""Rows that are looked at, the last ones by the key."""
+"""How many rows are sampled: the last ones by the key."""
 
 
 class Kind(StrEnum):
@@ -21,13 +21,13 @@ class Kind(StrEnum):
     """Too small for a time in seconds."""
     NUMBER = "a number"
     LARGE = "a large number"
-    """No type for a flag."""
+    """Of a type too large for a flag."""
     WORDS = "a text"
     OTHER = "something else"
 
 
 class Clock(StrEnum):
-    """When the default of a column is evaluated, where that is a clock."""
+    """The moment that the default of a column reads, where the default is a clock."""
 
     EVENT = "as the row is written"
     STATEMENT = "at the start of the statement"
@@ -36,25 +36,28 @@ class Clock(StrEnum):
 
 
 class Contents(Protocol):
-    """What one database knows about the values of a column."""
+    """What one database can tell about the values of a column."""
 
     def kind(self, connection: sa.Connection, table: Table, column: Column) -> Kind:
-        """What a column holds."""
+        """Return the kind of values that the column holds."""
 
     def refusal(self, connection: sa.Connection, table: Table, column: Column, value: str | None) -> str | None:
-        """Why the column cannot have that value: its type, labels or checks; None where it can. None is NULL."""
+        """Return why the column cannot have that value (its type, labels or checks); None where it can.
+
+        `value` None means NULL.
+        """
 
     def checks(self, connection: sa.Connection, table: Table) -> Sequence[tuple[str, str]]:
-        """The CHECK constraints of the table that can be read, each by its name and its expression."""
+        """Return name and expression of each CHECK constraint of the table that can be read."""
 
     def named(self, column: Column, value: str) -> str | int:
-        """A value that a person has named, as this column takes it; `refusal` has been asked before."""
+        """Return a value that a person named, as this column takes it; the caller has asked `refusal` before."""
 
     def now(self, column: Column) -> sa.ColumnElement[Any]:
-        """The server's clock for a column of times or texts; in UTC where it has no zone."""
+        """Return the server's current time for a column of times or texts; in UTC where the column has no zone."""
 
     def clock(self, column: Column) -> Clock:
-        """Which clock the column's default reads."""
+        """Return which clock the column's default reads."""
 
     def sorts_by_time(self, column: Column) -> bool:
         """Whether the column's type puts UUIDs of version 1 in the order of the time in them."""
@@ -64,7 +67,7 @@ class Contents(Protocol):
 
 
 def sample(connection: sa.Connection, table: Table, column: str, key: str) -> Sequence[Any]:
-    """Different values of the column among the last rows by `key`, as the driver gives them; NULL is None."""
+    """Return distinct values of the column among the last rows by `key`, as the driver gives them; NULL is None."""
     own = table.called.c[quoted(column)].label("value")
     last = sa.select(own).select_from(table.called).order_by(table.called.c[quoted(key)].desc()).limit(SAMPLE)
     return connection.execute(sa.select(last.subquery("last").c.value).distinct().limit(100)).scalars().all()
@@ -73,7 +76,10 @@ def sample(connection: sa.Connection, table: Table, column: str, key: str) -> Se
 def refused_by(
     connection: sa.Connection, column: Column, value: sa.ColumnElement[Any], checks: Sequence[tuple[str, str]]
 ) -> str | None:
-    """The first of `checks`, by name and expression over that column alone, that is false of `value`."""
+    """Return a message about the first of `checks` that the value fails, None for none.
+
+    Each check is a name and an expression over that column alone.
+    """
     alone = sa.select(value.label(quoted(column.name))).subquery("alone")
     for name, expression in checks:
         held = sa.select(sa.literal_column(f"({expression})", sa.Boolean())).select_from(alone)

@@ -1,4 +1,4 @@
-"""How long the COMMITs of this process took lately, those that wait for the disk."""
+"""How long recent COMMITs of this process took, of those that wait for the disk."""
 
 import threading
 import time
@@ -8,12 +8,12 @@ from collections.abc import Callable
 LATELY = 6.0
 """Seconds over which COMMITs are averaged."""
 EXPIRES = 15.0
-"""Seconds for which the last one counts where there are few: three heartbeats by the default."""
+"""Seconds for which the last COMMIT counts where there are few: three heartbeats by the default."""
 _MOST = 256
 
 
 class CommitTimes:
-    """Heard of by a Database, asked by a throttle."""
+    """The times of recent COMMITs: a Database adds them, a throttle asks for their mean."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -21,12 +21,12 @@ class CommitTimes:
         self._guard = threading.Lock()
 
     def add(self, seconds: float) -> None:
-        """One COMMIT has been answered."""
+        """Record that the server answered a COMMIT after that long."""
         with self._guard:
             self._times.append((self._clock(), seconds))
 
     def mean(self) -> float | None:
-        """Seconds on average; None where there was none lately."""
+        """Return the mean of recent COMMITs in seconds; None where there was none."""
         now = self._clock()
         with self._guard:
             lately = [seconds for at, seconds in self._times if now - at <= LATELY]

@@ -21,13 +21,16 @@ from batchops.db.table import Table
 from batchops.db.urls import DatabaseAddress, redact
 from batchops.errors import BatchopsError, ConnectionLostError, OutcomeUnknownError, TransientError
 
-# Else its traceback of a connection whose close was interrupted goes to stderr.
+# Without a handler, SQLAlchemy's traceback of a connection whose close was interrupted goes to stderr.
 logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())
 
 Variant = Callable[[str], Backend]
-"""The backend for what a server says its version is."""
+"""Returns the backend for the version that the server reports."""
 BESIDE = 8
-"""Connections for heartbeat, notifications, counts, reading ahead, cancelling; the pool lends some more for a while."""
+"""Connections beside those of the workers: for heartbeat, notifications, counts, reading ahead and cancelling.
+
+The pool lends some more for a while.
+"""
 
 
 class Database:
@@ -41,9 +44,10 @@ class Database:
         workers: int = 1,
         variant: Variant | None = None,
     ) -> None:
-        """`workers`: threads that may each have a transaction in progress, beside what accompanies a run.
+        """Make the engine; nothing connects yet.
 
-        `variant`: the backend for a version of the server, where `backend` alone does not say it.
+        `workers` is how many threads may each have a transaction in progress, beside what accompanies a run.
+        `variant` gives the backend for the server's version, where only the server can say which one it is.
         """
         self.address = address
         self._timeouts = timeouts or Timeouts()
@@ -58,13 +62,13 @@ class Database:
         self.commit_times = CommitTimes()
         self._guard = threading.Lock()
         self._in_thread = threading.local()
-        """`reading`: the connection on which the thread reads, where a nested read shares it."""
+        """Its `reading` is the connection on which the thread reads, where a nested read has to share it."""
         self.underway = False
-        """Whether a run has begun to write: a table that is missing from then on has been taken away."""
+        """Whether a run has begun to write: a table that is missing from then on was dropped during the run."""
 
     @property
     def backend(self) -> Backend:
-        """What this database can do; connects where only the server can say which one it is."""
+        """The capabilities of this database; connects first where only the server can say which database it is."""
         if not self._decided:
             with self._connection():
                 pass
@@ -83,9 +87,9 @@ class Database:
     ) -> Iterator[sa.Connection]:
         """Commit what the block did, or roll it back; OutcomeUnknownError if only the ledger knows the result.
 
-        `lazy`: a fall of the server may undo the last such commits, each as a whole; what is committed otherwise
-        after them makes them durable too. Where a server has no such thing, it commits as always.
-        `durable`: it commits to the disk, also where the session's own setting is weaker.
+        `lazy`: the COMMIT does not wait for the disk. A crash of the server may undo the last such commits, each as a
+        whole; any other commit after them makes them durable too. Where the server has no such commit, it waits.
+        `durable`: the COMMIT waits for the disk, also where the session's own setting is weaker.
         `joined`: what may be sent with the first statement, where every statement is sent by way of SQLAlchemy.
         """
         with self._connection() as connection:
@@ -101,7 +105,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A transaction that cannot write, by the server's own word; always rolled back.
+        """A transaction that the server keeps from writing; always rolled back.
 
         Where a database has one writer, a read within a read of the same thread shares its connection. With two, a
         writer's COMMIT would wait for the first to end, and the second for that COMMIT, until one of them gives up.
@@ -128,7 +132,7 @@ class Database:
 
     @contextmanager
     def savepoint(self, connection: sa.Connection) -> Iterator[None]:
-        """What the block does may be undone by itself: if it raises, the transaction is as before it."""
+        """Run the block under a savepoint: if a statement in it fails, the transaction is as it was before."""
         connection.exec_driver_sql("SAVEPOINT batchops_part")
         try:
             yield
@@ -139,11 +143,11 @@ class Database:
             raise translated from error
 
     def explaining(self) -> AbstractContextManager[sa.Connection]:
-        """A transaction in which a write can be explained, and that writes nothing; always rolled back."""
+        """A transaction that can explain a DELETE or UPDATE and writes nothing; always rolled back."""
         return self.reading() if self.backend.planner.explains_writes else self.trying()
 
     def missing_right(self, table: Table, role: str, needs: Needs) -> MissingRight | None:
-        """The first of these rights that the role lacks on the table."""
+        """Return the first of these rights that the role lacks on the table; None where it has them all."""
         with self.explaining() as connection:
             for right, columns in needs:
                 missing = self.backend.rights.missing(connection, table, right, columns)
@@ -162,9 +166,9 @@ class Database:
                 connection.invalidate()
 
     def cancel(self) -> None:
-        """Cancel whatever statements are running, from any thread; their transactions roll back.
+        """Cancel all statements that are running, from any thread; their transactions roll back.
 
-        One that cannot be reached is left to its own timeouts.
+        A session that cannot be reached is left to its own timeouts.
         """
         with self._guard:
             at_work = list(self._at_work)
@@ -174,7 +178,7 @@ class Database:
                 self._backend.sessions.cancel(driver_connection, self.engine)
 
     def sessions_at_work(self) -> frozenset[int]:
-        """The numbers by which the server knows the connections that are lent out now."""
+        """Return the server's numbers of the sessions whose connections are in use now."""
         with self._guard:
             at_work = list(self._at_work)
         numbers = (self._backend.sessions.session(one) for one in at_work)
@@ -185,7 +189,7 @@ class Database:
         self.engine.dispose()
 
     def error(self, error: DBAPIError) -> BatchopsError:
-        """The driver's error as one that a person can read, without secrets."""
+        """Return the driver's error as one that a person can read, without secrets."""
         return self._translated(driver_error(error), lost=error.connection_invalidated)
 
     def _translated(self, cause: BaseException, *, lost: bool) -> BatchopsError:
@@ -219,19 +223,19 @@ class Database:
         except DBAPIError as error:
             raise self.error(error) from error
         except self.engine.dialect.loaded_dbapi.Error as error:
-            # What was asked of the driver's own connection, past SQLAlchemy: notifications, cancelling, COPY.
+            # Raised by calls on the driver's own connection, past SQLAlchemy: notifications, cancelling, COPY.
             raise self._translated(error, lost=False) from error
-        except PendingRollbackError as error:  # a statement more on a connection that was lost before COMMIT
+        except PendingRollbackError as error:  # one more statement on a connection that was lost before COMMIT
             raise translate(Fault.CONNECTION_LOST, "") from error
         except PoolTimeoutError as error:
             raise TransientError("No connection was free in time.") from error
 
     @staticmethod
     def _roll_back(connection: sa.Connection) -> None:
-        """End what is left open; a connection that cannot even do that is thrown away, not reused."""
+        """Roll back what is left open; a connection that cannot even do that is closed and not reused."""
         try:
             connection.rollback()
-        except Exception:  # noqa: BLE001  drivers raise all kinds of errors over a stream that makes no sense to them
+        except Exception:  # noqa: BLE001  drivers raise all kinds of errors over a stream that they cannot read
             connection.invalidate()
 
     def _commit_failed(self, error: DBAPIError) -> BatchopsError:
@@ -242,7 +246,7 @@ class Database:
 
 
 def connect(address: DatabaseAddress, timeouts: Timeouts | None = None, workers: int = 1) -> Database:
-    """The database at that address, for so many workers. Connections open when they are first needed."""
+    """Return the database at that address, for so many workers. Connections open when they are first needed."""
     own = registered(address.database)
     others = tuple(variants(own))
 

@@ -1,4 +1,4 @@
-"""Columns that count time since 1970 in a number: which unit, told by the size of what is in them."""
+"""Columns that hold times as numbers since 1970: the unit is inferred from the size of the numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ SAMPLES = 200
 
 @dataclass(frozen=True)
 class Unit:
-    """What one counts."""
+    """A unit of time that such a column counts in."""
 
     name: str
     per_second: int
@@ -27,16 +27,19 @@ _UNITS = tuple(
     for name, per in (("seconds", 1), ("milliseconds", 10**3), ("microseconds", 10**6), ("nanoseconds", 10**9))
 )
 _LEAST, _MOST = 10**8, 10**11
-"""Seconds since 1970 that are told from another unit: the years 1973 to 5138."""
+"""Bounds of seconds since 1970 that cannot be taken for another unit: the years 1973 to 5138."""
 
 
 def unit_of(number: float | Decimal) -> Unit | None:
-    """The unit in which a number is a time of this age; None for one that is none."""
+    """Return the unit in which the number is a time between those bounds; None where there is no such unit."""
     return next((unit for unit in _UNITS if _LEAST <= number / unit.per_second < _MOST), None)
 
 
 def of_another_unit(value: sa.ColumnElement[Any], unit: Unit) -> sa.ColumnElement[bool]:
-    """Whether it is a time in one of the other units; written out, as a driver may know no numbers so large."""
+    """Return the condition that the value is a time in one of the other units.
+
+    The bounds are written into the SQL, as a driver may not bind numbers so large.
+    """
 
     def number(seconds: int, one: Unit) -> sa.ColumnElement[int]:
         return sa.literal_column(str(seconds * one.per_second))
@@ -46,9 +49,9 @@ def of_another_unit(value: sa.ColumnElement[Any], unit: Unit) -> sa.ColumnElemen
 
 
 def unit_in(connection: sa.Connection, table: Table, column: Column) -> Unit:
-    """The unit of what is in the column; UsageError where it is none, or more than one."""
+    """Return the unit of the numbers in the column; UsageError where they have no unit, or more than one."""
     own = table.called.c[quoted(column.name)]
-    # 0 and -1 stand for "never" in many a table.
+    # In many tables 0 and -1 mean "never".
     some = table.alone(sa.select(own).where(own > 0)).limit(SAMPLES)
     values: Sequence[Any] = connection.execute(some).scalars().all()
     units = {unit_of(value) for value in values}
@@ -63,12 +66,12 @@ def unit_in(connection: sa.Connection, table: Table, column: Column) -> Unit:
 
 
 def literal(unit: Unit, seconds: float | Decimal) -> str:
-    """So many seconds since 1970, in the unit, as a whole number."""
+    """Return so many seconds since 1970 as a whole number of the unit."""
     return str(int(Decimal(str(seconds)) * unit.per_second))
 
 
 def shown(literal: str) -> str:
-    """A number as a moment for people, with the unit it was read in; empty for anything else."""
+    """Return a number as a moment for people, with the unit that it is read in; empty for any other text."""
     try:
         value = Decimal(literal)
     except ArithmeticError:

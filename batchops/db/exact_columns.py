@@ -1,4 +1,4 @@
-"""How a column's values are written exactly as text, whichever database they come from.
+"""How a column's values are written exactly as text, for every database.
 
 A row outside the database is its canonical line: PostgreSQL's COPY text format, one line of bytes, fields separated by
 tabs, NULL as `\\N`. The text of a field follows from the column's kind.
@@ -50,7 +50,7 @@ class ExactKind(StrEnum):
 
 @dataclass(frozen=True)
 class ExactColumn:
-    """A column as its values are outside the database."""
+    """A column of archived rows, and how its values are written as text."""
 
     name: str
     sql_type: str
@@ -60,29 +60,29 @@ class ExactColumn:
     scale: int = 0
     collation: str | None = None
     generated: bool = False
-    """Whether the database computes it: archived to be read, never written back."""
+    """Whether the database computes the column: it is archived to be read, and never written back."""
     identity: bool = False
-    """Whether the database numbers it by itself."""
+    """Whether the database fills the column with numbers by itself."""
     inexact: str = ""
-    """Why no text gives the same value again; empty where one does."""
+    """Why no text can be read back as the same value; empty where one can."""
 
 
 class ExactColumns(Protocol):
-    """How one database spells values exactly, and takes them back."""
+    """How one database writes its values as exact text."""
 
     family: str
-    """Whose types its columns have; what is archived from one family is taken back by it as it was."""
+    """The databases whose types the columns have; rows archived from a family can be restored to it exactly."""
 
     def columns(self, connection: sa.Connection, table: Table) -> Sequence[ExactColumn]:
-        """The columns of the table, in its order."""
+        """Return the columns of the table, in the table's order."""
 
     def settle(self, connection: sa.Connection) -> None:
-        """Fix how the session spells values until the end of the transaction."""
+        """Fix how the session writes values as text until the transaction ends."""
 
     def selected(self, table: Table, columns: Sequence[ExactColumn]) -> Sequence[sa.ColumnElement[Any]]:
-        """What to select for values that `exact_text.line_of` takes; RETURNING may name the same."""
+        """Return what to select to get values that `exact_text.line_maker` takes; RETURNING may name the same."""
 
 
 def refused(columns: Sequence[ExactColumn]) -> list[str]:
-    """Why columns cannot be archived exactly, each by its name and type; empty where all can."""
+    """Return a message for each column that cannot be archived exactly, with its name, its type and the reason."""
     return [f"{column.name} ({column.sql_type}): {column.inexact}" for column in columns if column.inexact]

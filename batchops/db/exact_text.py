@@ -23,40 +23,41 @@ _MEANT = {escaped[1:]: plain for plain, escaped in _ESCAPES.items()}
 Text = Callable[[Any], str | bytes]
 
 
-class InexactValue(ValueError):  # noqa: N818  a value, which its row's error names
+class InexactValue(ValueError):  # noqa: N818  the row's error names the value
     """A value that its column's kind has no exact text for."""
 
 
 def escape(value: bytes) -> bytes:
-    """The value as a field of a line."""
+    """Return the value as a field of a line."""
     if _SPECIAL.search(value) is None:
         return value
     return _SPECIAL.sub(lambda found: _ESCAPES[found[0]], value)
 
 
 def unescape(field: bytes) -> bytes | None:
-    """The value of a field; None for NULL."""
+    """Return the value of a field; None for NULL."""
     if b"\\" not in field:
         return field
     return None if field == NULL else _ESCAPED.sub(lambda found: _MEANT.get(found[1], found[1]), field)
 
 
 def line_of(values: Sequence[bytes | None]) -> bytes:
-    """The canonical line of a row whose values are texts already."""
+    """Return the canonical line of a row whose values are texts already."""
     return b"\t".join([NULL if value is None else escape(value) for value in values])
 
 
 def fields_of(line: bytes) -> list[bytes | None]:
-    """The values of a canonical line, as texts."""
+    """Return the values of a canonical line, as texts."""
     if b"\\" not in line:
         return [*line.split(b"\t")]
     return [unescape(field) for field in line.split(b"\t")]
 
 
 def line_maker(columns: Sequence[ExactColumn]) -> Callable[[Sequence[Any]], bytes]:
-    """What makes a row's canonical line of a driver's values, as `ExactColumns.selected` gives them.
+    """Return a function that makes a row's canonical line from the driver's values.
 
-    It raises InexactValue, with the column's name, for a value that is none of the column's kind.
+    It takes the values that `ExactColumns.selected` selects, and raises InexactValue, with the column's name, for a
+    value that is not of the column's kind.
     """
     texts = [_TEXTS.get(column.kind, _text) for column in columns]
 
@@ -77,7 +78,10 @@ def line_maker(columns: Sequence[ExactColumn]) -> Callable[[Sequence[Any]], byte
 
 
 def lines_at_once(columns: Sequence[ExactColumn], rows: Sequence[Sequence[Any]]) -> list[bytes] | None:
-    """The canonical lines of many rows, column by column; None where a value is not of its column's usual type."""
+    """Return the canonical lines of many rows, made column by column; None where a value has an unusual type.
+
+    The caller then makes the lines row by row.
+    """
     spelled = []
     for column, values in zip(columns, zip(*rows, strict=True), strict=bool(rows)):
         fields = _column_fields(column.kind, values)
@@ -108,14 +112,14 @@ def _column_fields(kind: ExactKind, values: Sequence[Any]) -> Sequence[str] | No
 
 
 def float_text(value: float) -> str:
-    """A double as PostgreSQL spells it: the shortest digits that give it again."""
+    """Return a double as PostgreSQL writes it: the shortest digits that are read back as the same number."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return restyled(repr(value), 15)
 
 
 def restyled(digits: str, widest: int) -> str:
-    """A number's digits in PostgreSQL's style: with an exponent from `widest` digits on, and below 0.0001."""
+    """Return a number's digits as PostgreSQL writes them: with an exponent from `widest` digits on and below 0.0001."""
     mantissa, _, exponent = digits.lower().partition("e")
     sign, mantissa = ("-", mantissa[1:]) if mantissa.startswith("-") else ("", mantissa)
     whole, _, fraction = mantissa.partition(".")
@@ -136,7 +140,7 @@ def restyled(digits: str, widest: int) -> str:
 
 
 def tagged(value: Any) -> str | bytes:
-    """A value of SQLite with its storage class."""
+    """Return the text of a SQLite value with its storage class: `i:5`."""
     match value:
         case bool():
             raise InexactValue("a truth value is none of SQLite's")
@@ -221,4 +225,7 @@ _AT_ONCE: dict[ExactKind, tuple[type | None, Callable[[Any], str] | None]] = {
     ExactKind.DOUBLE: (float, float_text), ExactKind.BYTES: (bytes, lambda value: f"\\\\x{value.hex()}"),
     ExactKind.BOOLEAN: (None, None), ExactKind.TAGGED: (None, None),
 }  # fmt: skip
-"""A column's usual type with the field of a value; without the latter the value is a text that may need escapes."""
+"""For each kind: the Python type that its values usually have, and the function that writes one as a field.
+
+Without a function, the value is a text that may need escapes. Without a type, the kind has no usual type.
+"""

@@ -27,14 +27,14 @@ class Trigger:
     event: str
     """DELETE or UPDATE."""
     columns: tuple[str, ...] = ()
-    """Those whose update sets it off; none: any."""
+    """The columns whose update fires it; empty: an update of any column does."""
     author: str | None = None
-    """Whose code it is, where it would run with this role's rights and the author has fewer."""
+    """The role whose code it is, where the code would run with this role's rights and its author has fewer."""
 
 
 @dataclass(frozen=True)
 class OtherTable:
-    """Another table, by name."""
+    """A table on either side of a foreign key, known by its name."""
 
     schema: str | None
     name: str
@@ -46,7 +46,7 @@ class OtherTable:
         return label_of(self.schema, self.name)
 
     def clause(self, columns: Sequence[str]) -> sa.TableClause:
-        """The table with these of its columns, every name quoted."""
+        """Return the table with these columns in SQLAlchemy's terms, every name quoted."""
         own: list[sa.ColumnClause[object]] = [sa.column(quoted(name)) for name in columns]
         return sa.table(quoted(self.name), *own, schema=None if self.schema is None else quoted(self.schema))
 
@@ -67,17 +67,17 @@ class Reference:
     """Whether the parent is the table that was asked about, or one of its partitions."""
 
     def action(self, event: str) -> str:
-        """What it does on DELETE or UPDATE."""
+        """Return what the foreign key does to the child's rows on that event, DELETE or UPDATE."""
         return self.on_delete if event == "DELETE" else self.on_update
 
     @property
     def restricts_own(self) -> bool:
-        """Whether rows of the table refer to others of it, which may then not go before them."""
+        """Whether rows of the table refer to others of the same table, which cannot be deleted before them."""
         return self._own and self.on_delete == RESTRICT
 
     @property
     def sets_own(self) -> bool:
-        """Whether rows of the table refer to others of it, and are changed as these go."""
+        """Whether rows of the table refer to others of the same table, and are changed when those are deleted."""
         return self._own and self.on_delete in (SET_NULL, SET_DEFAULT)
 
     @property
@@ -92,47 +92,47 @@ class Reference:
 
 @dataclass(frozen=True)
 class LogCost:
-    """What a changed row costs in the log that replicas and recovery read; None where there is no such log."""
+    """What a changed row costs in the log that replicas and recovery read."""
 
     name: str
     row: float
-    """Bytes for a row, whatever its size."""
+    """Bytes that each row takes in the log, whatever its own size."""
     share: float
-    """How often the row's own bytes are written."""
+    """How many times the row's own bytes are written to the log."""
     page: int = 0
-    """Bytes for each page that is touched, at the most."""
+    """The most bytes that are written for each changed page."""
 
 
 @dataclass(frozen=True)
 class TableFacts:
-    """All of it; empty values where this database does not know such a thing."""
+    """What depends on one table and its server; a field is empty where the database has no such thing."""
 
     triggers: tuple[Trigger, ...] = ()
     references: tuple[Reference, ...] = ()
-    """Foreign keys that point here, and on from there as far as they cascade."""
+    """Foreign keys that refer to the table, and those that refer to the children as far as they cascade."""
     nullable_keys: tuple[Key, ...] = ()
     """Unique indexes with columns that may be NULL."""
     hides_rows: bool = False
-    """Whether a policy keeps rows from this role's sight."""
+    """Whether a policy hides rows from this role."""
     superuser: bool = False
     borrowed: tuple[str, ...] = ()
-    """Functions of roles with fewer rights that an UPDATE runs, for an index, a check or a generated column."""
+    """Functions, owned by roles with fewer rights, that an UPDATE runs for an index, a check or a generated column."""
     foreign_parts: tuple[str, ...] = ()
     """Partitions that lie on another server."""
     unnamed_rows: bool = False
-    """Whether the server refuses to change rows, as the table is published without a replica identity."""
+    """Whether the server refuses to change rows because the table is published without a replica identity."""
     base: str | None = None
     """The one table behind a view that can be written through."""
     follow_updates: tuple[str, ...] = ()
-    """Columns that the server sets by itself with every UPDATE, unless it sets them."""
+    """Columns that the server sets by itself in every UPDATE that does not set them."""
     transactional: bool = True
-    """Whether a batch that is rolled back is undone."""
+    """Whether a rollback undoes a batch."""
     frees_space: str = ""
-    """The command that gives space back to the disk."""
+    """The command that returns the space to the disk."""
     log: LogCost | None = None
     replicas: tuple[str, ...] = ()
     free_bytes: int | None = None
-    """On the disk that the table lies on; None where nobody can tell."""
+    """Free bytes of the disk that holds the table; None where the server does not tell."""
     warnings: tuple[str, ...] = ()
 
 
@@ -149,30 +149,34 @@ class Facts(Protocol):
     """What one database can find out about tables."""
 
     new_index: str
-    """How a statement begins that makes an index while others write, up to ON."""
+    """The beginning, up to ON, of the statement that makes an index while others write."""
 
     def of(self, connection: sa.Connection, table: Table) -> TableFacts:
-        """What depends on the table."""
+        """Return what depends on the table."""
 
     def guards(self, connection: sa.Connection, tables: Sequence[Table]) -> Mapping[TableName, TableFacts]:
-        """Of each of many tables what keeps its rows from being changed as asked, and no more: triggers, policies,
-        parts on other servers, a publication without a replica identity, an engine without transactions."""
+        """Return, for each of many tables, only what may keep its rows from being changed as asked.
+
+        That is triggers, policies, partitions on other servers, a publication without a replica identity, and an
+        engine without transactions.
+        """
 
     def full_reads(
         self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update
     ) -> Sequence[FullRead]:
-        """What the server would read whole for one execution, by its own plan; not what a LIMIT ends."""
+        """Return what one execution would read from end to end, by the server's plan; not what a LIMIT ends early."""
 
     def count_within(self, connection: sa.Connection, rows: sa.Select[Any], seconds: float) -> int | None:
-        """How many rows that is; None where counting takes longer, or this role may not."""
+        """Return how many rows `rows` selects; None where counting takes longer than `seconds` or this role may not."""
 
     def tables_read(
         self, connection: sa.Connection, table: Table, condition: sa.ColumnElement[bool] | sa.TextClause,
         values: Sequence[sa.TextClause], functions: Collection[str],
     ) -> frozenset[TableName]:  # fmt: skip
-        """The tables that these expressions on rows of `table` read in sub-selects, views and `functions`.
+        """Return the tables that these expressions on rows of `table` read in sub-selects, views and `functions`.
 
-        `table` is among them only where it is read beside the row itself. A partition counts as its `table`."""
+        `table` is among them only where the expressions read other rows of it. A partition counts as `table`.
+        """
 
     def value_literal(self, connection: sa.Connection, named: sa.TextClause) -> str | None:
-        """The value of `expression AS v`, computed now, as a literal; None where its type has no exact one."""
+        """Evaluate `expression AS v` now and return its value as a literal; None where there is no exact literal."""

@@ -31,33 +31,34 @@ _LONGEST = 400
 
 
 class Fault(Enum):
-    """The kinds of failure; each family's `classify` says which one a driver's error is."""
+    """The kinds of failure; each database's `classify` says which one a driver's error is."""
 
     TRANSIENT = auto()
-    """Not applied, may pass: deadlock, serialization failure, busy file, too many connections, full disk."""
+    """Nothing was applied, and a retry may succeed: deadlock, serialization failure, busy file, too many connections,
+    full disk."""
     LOCK_TIMEOUT = auto()
     TIMED_OUT = auto()
-    """Ran too long, or was cancelled: by whom, only the caller can know."""
+    """The statement ran too long, or was cancelled; only the caller can know by whom."""
     CONNECTION_LOST = auto()
     OUTCOME_UNKNOWN = auto()
-    """The server itself cannot say; an error in COMMIT with a lost connection is for the caller to see."""
+    """The server itself cannot say whether it committed. A connection lost in COMMIT is for the caller to notice."""
     WRONG_NODE = auto()
-    """Connected to a server that may not write now; another one may."""
+    """The session is on a server that may not write now; another server may."""
     ROW_REFUSED = auto()
     DENIED = auto()
     READ_ONLY = auto()
     UNREACHABLE = auto()
-    """Nobody answers there; it may start later."""
+    """No server answers at the address; it may start later."""
     LOGIN = auto()
-    """The server answers and says no: password, role, database."""
+    """The server answers and refuses the login: wrong password, role or database."""
     NO_TABLE = auto()
     NO_COLUMN = auto()
     STATEMENT = auto()
-    """The statement makes no sense to the server: syntax, function, types."""
+    """The server does not understand the statement: its syntax, a function or types."""
     SEVERAL_ROWS = auto()
-    """A sub-select that is to be one value gives several rows; some servers take the first."""
+    """A sub-select that stands for one value returns several rows; some servers take the first."""
     MISSING_CODE = auto()
-    """A function or collation that the application alone defines (SQLite)."""
+    """The statement needs a function or collation that only the application defines (SQLite)."""
     SCHEMA = auto()
     """The table is no longer what it was when the run began."""
     CORRUPT = auto()
@@ -65,7 +66,7 @@ class Fault(Enum):
 
 
 TOGETHER = 50
-"""How many rows one statement can ask a server about, whether it refuses each: MySQL keeps 64 warnings."""
+"""The most rows that `Faults.refuses_each` takes in one statement: MySQL keeps 64 warnings."""
 
 
 @dataclass(frozen=True)
@@ -73,19 +74,19 @@ class RefusedRow:
     """The row that caused a refusal, if the server reports it."""
 
     place: int
-    """Its place in the list of rows that the statement was for."""
+    """Its index in the list of rows that the statement was for."""
     certain: bool
-    """Whether it was named; else only how many rows came before it is known, in the order the server chose."""
+    """Whether the server named the row. Otherwise it only told how many rows, in its own order, came before it."""
 
 
 class Faults(Protocol):
     """What one database's errors mean."""
 
     def classify(self, error: BaseException) -> Fault:
-        """The fault that a driver's error is."""
+        """Return the fault that a driver's error stands for."""
 
     def message(self, error: BaseException) -> str:
-        """The server's text, without rows or SQL."""
+        """Return the server's message, without rows or SQL."""
 
     def refused_row(
         self,
@@ -95,15 +96,18 @@ class Faults(Protocol):
         names: Sequence[str],
         keys: Sequence[KeyValue],
     ) -> RefusedRow | None:
-        """Which row with one of `keys` in `names` the last statement was refused for; None where unsaid."""
+        """Return the row that made the server refuse the last statement; None where it does not say.
+
+        The statement was for the rows whose columns `names` have one of `keys`.
+        """
 
     def refuses_each(
         self, connection: sa.Connection, update: sa.Update, rows: int, table: Table, names: Sequence[str], /
     ) -> bool:
-        """Whether the server refuses every single one of the `rows` of the UPDATE, by a constraint of the table.
+        """Whether the server refuses each one of the `rows` rows of the UPDATE, by a constraint of the table.
 
-        `names` is a key of the table, and the rows are no more than TOGETHER. False where it does not, or where that
-        cannot be asked; the driver's own error for anything else. The caller takes back what the question changed.
+        `names` is a key of the table; `rows` is at most TOGETHER. False where the server accepts a row, or where that
+        cannot be asked; the driver's own error for anything else. The caller rolls back what the question changed.
         """
 
 
@@ -184,7 +188,7 @@ _UNDERWAY = {
 
 
 def translate(fault: Fault, message: str) -> BatchopsError:
-    """The error for a fault before the first write; the message is what the family's `message` says."""
+    """Return the error for a fault; `message` is the text of the server or driver, as `Faults.message` returns it."""
     meaning = _MEANINGS[fault]
     text = one_line(message)
     if fault is Fault.ROW_REFUSED and text:
@@ -193,19 +197,19 @@ def translate(fault: Fault, message: str) -> BatchopsError:
 
 
 def underway(fault: Fault) -> Fault:
-    """The error for a fault after a run has started: names have disappeared, the primary has changed."""
+    """Return what a fault means once a run has begun to write: a table was altered, or the primary has changed."""
     return _UNDERWAY.get(fault, fault)
 
 
 def driver_error(error: BaseException) -> BaseException:
-    """The driver's own error inside SQLAlchemy's, which carries SQL text and parameters."""
+    """Return the driver's own error from inside SQLAlchemy's, which carries SQL text and parameters."""
     if isinstance(error, DBAPIError) and error.orig is not None:
         return error.orig
     return error
 
 
 def one_line(text: str) -> str:
-    """Text from a server or driver as one printable line of bounded length."""
+    """Return text from a server or driver as one printable line of bounded length."""
     printable = "".join(character if character.isprintable() else " " for character in text)
     line = " ".join(printable.split())
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

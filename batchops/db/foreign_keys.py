@@ -1,4 +1,4 @@
-"""The foreign keys of a whole database, for the graph of a parent and its children."""
+"""The foreign keys of a database, from which the graph of a parent and its children is made."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from batchops.db.types import KeyValue
 
 NO_ACTION = "NO ACTION"
 Indexes = Mapping[TableName, Sequence[tuple[str, ...]]]
-"""By table: the columns of each index that has every row of it, in the index's order."""
+"""For each table: the columns, in the index's order, of each index that covers all its rows."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class ForeignKey:
     """One foreign key as the catalogue has it: `columns` of `child` refer to `referred` of `parent`."""
 
     name: str | None
-    """None where the database gives none a name: SQLite."""
+    """None where the database tells no name (SQLite)."""
     child: TableName
     columns: tuple[str, ...]
     parent: TableName
@@ -28,55 +28,62 @@ class ForeignKey:
     on_delete: str
     """CASCADE, SET NULL, SET DEFAULT, RESTRICT or NO ACTION."""
     sets: tuple[str, ...] = ()
-    """The columns that its own SET NULL sets; empty: all."""
+    """The columns that ON DELETE SET NULL sets; empty: all columns of the key."""
     match_full: bool = False
-    """Whether its columns are NULL together or not at all."""
+    """Whether its columns may only be NULL together."""
     deferrable: bool = False
     deferred: bool = False
-    """Whether it is checked at COMMIT unless told otherwise."""
+    """Whether it is checked at COMMIT by default."""
     validated: bool = True
-    """Whether the server vouches for rows that are there: not where checks may have been off."""
+    """Whether the server guarantees that all existing rows satisfy it: not where checks may have been off."""
     enforced: bool = True
-    """Whether it acts on this session's statements."""
+    """Whether the server applies it to this session's statements."""
     elsewhere: bool = False
-    """Whether the child lies in another database of the server than the session's."""
+    """Whether the child is in a database of the server that is not the session's own."""
 
 
 class ForeignKeys(Protocol):
     """What one database's catalogue says about its foreign keys, in few statements for any number of tables."""
 
     stops_early: bool
-    """Whether a recursive query with a LIMIT reads no further than that; else it has to be bounded by its depth."""
+    """Whether a recursive query with a LIMIT stops reading there; otherwise its depth has to be bounded."""
     in_this_order: str
-    """What follows SELECT so that its tables are joined as they are listed; empty where the server knows best."""
+    """The keyword after SELECT that makes the server join tables in the listed order; empty where none is needed."""
 
     def all(self, connection: sa.Connection, schemas: Collection[str | None]) -> Sequence[ForeignKey]:
-        """All that this role may see; one that a partition repeats for its parent is left out.
+        """Return all foreign keys that this role may see, without the copies that partitions have of a parent's keys.
 
-        Where databases of a server can refer to each other: of these, and of those that references connect with them.
+        Where databases of a server can refer to each other, these are the keys of `schemas` and of all databases that
+        foreign keys connect with them.
         """
 
     def partitions(self, connection: sa.Connection) -> Mapping[TableName, TableName]:
-        """The parent of each partition."""
+        """Return the parent of each partition."""
 
     def indexes(self, connection: sa.Connection, tables: Sequence[Table]) -> Indexes:
-        """The indexes of these tables, the primary key among them; none that is partial or not yet valid."""
+        """Return the indexes of these tables, primary keys included; partial and invalid indexes are left out."""
 
     def checks_each_row(self, on_delete: str) -> bool:
-        """Whether such a key of a table to itself refuses a row while another refers to it that the same statement
-        deletes."""
+        """Whether a table's key to itself refuses to delete a row while a row that refers to it is still there.
+
+        Otherwise the server checks at the end of the statement, which may delete both rows in any order.
+        """
 
     def refuses_each(self, connection: sa.Connection, table: Table) -> bool:
-        """Whether the server refuses a row of the table to which others refer, whatever else the statement deletes."""
+        """Whether the server checks each deleted row of the table by itself, whatever else the statement deletes."""
 
     def in_order(self, table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.ColumnElement[bool] | None:
-        """What a DELETE of these rows adds to its condition so as to delete them one after the other, in this order.
+        """Return what to add to the condition of a DELETE so that it deletes these rows in this order, one by one.
 
-        None where it cannot be told; nobody asks where no key `checks_each_row`."""
+        None where the database has no such DELETE. It matters only where a key `checks_each_row`.
+        """
 
     def by_key(self, table: Table, names: Sequence[str], *, downwards: bool) -> sa.ColumnElement[bool] | None:
-        """What a DELETE adds to its condition so as to delete its rows one after the other in the order of a key, from
-        the last or from the first; None where it cannot be told, or where that makes no difference."""
+        """Return what to add to the condition of a DELETE so that it deletes its rows one by one in the order of a key.
+
+        It begins with the last row where `downwards`, else with the first. None where the database has no such
+        DELETE, or where the order makes no difference.
+        """
 
     def defer(self, connection: sa.Connection) -> None:
-        """Have every key that can be checked at COMMIT checked there, in this transaction."""
+        """Let this transaction check every deferrable key at COMMIT."""

@@ -30,7 +30,7 @@ _IN: dict[str, Callable[[str], Any]] = {
 
 
 def encode(value: Any) -> Any:
-    """A JSON value that `decode` turns back into `value`; TypeError for a type that has no exact form."""
+    """Return a JSON value that `decode` turns back into `value`; TypeError for a type that has no exact form."""
     if value is None or isinstance(value, bool | int | str):
         return value
     for kind, name, show in _OUT:
@@ -40,7 +40,7 @@ def encode(value: Any) -> Any:
 
 
 def decode(value: Any) -> Any:
-    """The driver value behind a tagged one."""
+    """Return the driver value that `encode` has made this JSON value of."""
     if isinstance(value, dict):
         ((name, text),) = value.items()
         return _IN[name](text)

@@ -1,4 +1,4 @@
-"""Keys: how they are read, put in order, compared and sent again."""
+"""Keys of rows: how they are read, sorted, compared and sent back to the database."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -14,9 +14,9 @@ _AT_ONCE = 1_000
 _UUID = re.compile(r"\s*[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\s*", re.IGNORECASE)
 _BYTES = ("binary", "blob")
 Read = Callable[[Table, str, str], Sequence[Any]]
-"""(table, column, text): the values that it may mean; ValueError where it is none of the column's type."""
+"""Takes table, column and text; returns the values that the text may mean. ValueError: it is none of the column's."""
 Select = Callable[[Sequence[KeyValue]], list[tuple[KeyValue, KeyValue]]]
-"""Rows among those values: what each has there, and its key."""
+"""Takes values; returns, for each row that has one of them, the values that it has and its key."""
 
 Written = sa.Update | sa.Delete
 
@@ -25,42 +25,42 @@ class Keys(Protocol):
     """What one database can do with the keys of rows."""
 
     row_id: str | None
-    """A hidden column that names a row inside a transaction."""
+    """The hidden column that names a row inside a transaction; None where there is none."""
     row_id_moves: bool
-    """Whether an UPDATE of the row gives it another one."""
+    """Whether an UPDATE of the row changes its `row_id`."""
     limits_deletes: bool
-    """Whether it has DELETE … LIMIT, see `table.limited`."""
+    """Whether the database has DELETE … LIMIT, see `table.limited`."""
     in_order: float
-    """What a row costs that is read in the key's order, where windows end too, for one that is read by block."""
+    """The cost of a row that is read in the key's order, with finding the ends of windows; read by block it costs 1."""
     longest_list: int
-    """How many keys `among` takes at the most."""
+    """The most keys that `among` takes."""
 
     def refusal(self, column: Column) -> str | None:
-        """Why this column cannot be followed as a key; None where it can."""
+        """Return why this column cannot be followed as a part of a key; None where it can."""
 
     def out(self, table: Table, name: str) -> sa.ColumnElement[Any]:
-        """How a key column is selected so that its value is exact."""
+        """Return how to select a key column so that its value is exact."""
 
     def exact(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-        """The same for a key's column that another SELECT has found."""
+        """Return how to select the exact value of a key column that an inner SELECT returns."""
 
     def order(self, table: Table, name: str) -> sa.ColumnElement[Any]:
-        """The key column as rows are put in order by it."""
+        """Return the key column for ORDER BY."""
 
     def after(self, table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
-        """Rows behind `key` in the order of `names`."""
+        """Return the condition for the rows after `key` in the order of `names`."""
 
     def since(self, table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
-        """Rows from `key` on."""
+        """Return the condition for the rows from `key` on, with that row."""
 
     def upto(self, table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
-        """Rows up to and with `key`."""
+        """Return the condition for the rows up to `key`, with that row."""
 
     def among(self, table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
-        """Rows with one of `keys`, by the index."""
+        """Return the condition for the rows with one of `keys`, written so that the server uses the key's index."""
 
     def by_index(self, table: Table, names: Sequence[str], statement: Written) -> Written:
-        """The statement about rows `among` some keys, with what makes the server use the key's index for that."""
+        """Return the statement, whose condition is `among`, with a hint to use the key's index where one is needed."""
 
     def look_up(
         self,
@@ -70,22 +70,26 @@ class Keys(Protocol):
         texts: Sequence[tuple[str, ...]],
         key: Sequence[str],
     ) -> list[tuple[int, KeyValue]]:
-        """The values in `key` of the rows that there are of those with `texts` in `names`, with the texts' places.
+        """Find the rows whose columns `names` have the values that `texts` are written for.
 
-        RowRefusedError, or the driver's own error, where one cannot be read in its column's type.
+        Return, for each row found, the index of its text and the row's values in the columns `key`. RowRefusedError,
+        or the driver's own error, where a text cannot be read in its column's type.
         """
 
     def between(self, table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -> KeyValue | None:
-        """A key halfway by number; None where the first column is none or there is nothing between."""
+        """Return a key halfway between two, by the number in the first column.
+
+        None where that column holds no whole numbers, or where none lies between.
+        """
 
 
 def as_it_is(table: Table, names: Sequence[str], statement: Written) -> Written:  # noqa: ARG001  it needs no hint
-    """`Keys.by_index` where the server does that by itself."""
+    """Return the statement unchanged: `Keys.by_index` for a server that uses the key's index without a hint."""
     return statement
 
 
 def midpoint(low: KeyValue, high: KeyValue) -> int | None:
-    """The whole number in the middle; None where there is none strictly between them."""
+    """Return the whole number halfway between the first values of two keys; None where none lies strictly between."""
     try:
         first, last = int(low[0]), int(high[0])
     except (TypeError, ValueError):
@@ -97,14 +101,14 @@ def look_up(
     keys: Keys, read: Read, connection: sa.Connection, table: Table, names: Sequence[str],
     texts: Sequence[tuple[str, ...]], key: Sequence[str],
 ) -> list[tuple[int, KeyValue]]:  # fmt: skip
-    """`Keys.look_up` where `read` makes the values, and not the server."""
+    """Do the work of `Keys.look_up` for a database where `read`, and not the server, reads the texts as values."""
     wanted = [_readings(table, names, text, read) for text in texts]
     own, of_key = ([keys.out(table, name) for name in some] for some in (names, key))
     return _matched(wanted, _selecting(connection, table, own, of_key, lambda some: keys.among(table, names, some)))
 
 
 def _readings(table: Table, names: Sequence[str], texts: tuple[str, ...], read: Read) -> list[KeyValue]:
-    """The keys that the texts of one row may mean."""
+    """Return the keys that the texts of one row may mean."""
     found: list[KeyValue] = [()]
     for name, text in zip(names, texts, strict=True):
         try:
@@ -119,12 +123,12 @@ def _readings(table: Table, names: Sequence[str], texts: tuple[str, ...], read: 
 
 
 def uuid_bytes(text: str) -> bytes | None:
-    """The 16 bytes of a UUID that is written with its dashes; None for any other text."""
+    """Return the 16 bytes of a UUID that is written with its dashes; None for any other text."""
     return bytes.fromhex(text.replace("-", "")) if _UUID.fullmatch(text) else None
 
 
 def _matched(wanted: Sequence[Sequence[KeyValue]], select: Select) -> list[tuple[int, KeyValue]]:
-    """Keys of the rows that `select` finds, each with its place in `wanted`."""
+    """Return the keys of the rows that `select` finds, each with its index in `wanted`."""
     places: dict[KeyValue, list[int]] = {}
     for i, keys in enumerate(wanted):
         for key in keys:
@@ -133,7 +137,7 @@ def _matched(wanted: Sequence[Sequence[KeyValue]], select: Select) -> list[tuple
     found = [(i, key) for named, key in rows for i in places.get(named, ())]
     if all(named in places for named, _ in rows):
         return found
-    # The server takes some for equal that are not the same: letters of either case, blanks at the end.
+    # The server compares some values as equal that differ: letters of either case, blanks at the end.
     for i in set(range(len(wanted))) - {i for i, _ in found}:
         found += [(i, key) for _, key in select(wanted[i])]
     return found
@@ -143,7 +147,7 @@ def _selecting(
     connection: sa.Connection, table: Table, named: Sequence[sa.ColumnElement[Any]],
     key: Sequence[sa.ColumnElement[Any]], among: Callable[[Sequence[KeyValue]], sa.ColumnElement[bool]],
 ) -> Select:  # fmt: skip
-    """Reads the rows among a list of what they have in `named`."""
+    """Return a function that reads the rows which have one of a list of values in the columns `named`."""
     columns = [column.label(f"c{i}") for i, column in enumerate((*named, *key))]
     rows: sa.Select[Any] = table.alone(sa.select(*columns).select_from(table.called))
 

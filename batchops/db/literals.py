@@ -1,6 +1,6 @@
-"""Values and points in time that a person names, as literals.
+"""Values and points in time that a person names, as SQL literals: what all databases have in common.
 
-What is alike in all databases; a literal can be put anywhere, as nothing in it depends on the server's settings.
+A literal means the same in any statement, as nothing in it depends on the server's settings.
 """
 
 import re
@@ -16,27 +16,30 @@ from batchops.errors import UsageError
 
 Value = bool | int | float | Decimal | str | datetime | date | timedelta
 Literal = Callable[[Value], str]
-"""A value as SQL; UsageError for one that this database has no literal for."""
+"""Returns a value as a SQL literal; UsageError for one that this database has no literal for."""
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
-"""A name that needs no quotes; they are escaped, as the comparison is in the shell's double ones."""
+"""Names that need no quotes in SQL. Other quotes are escaped, as a hint shows SQL inside the shell's double quotes."""
 _TEXTS = ("char", "varchar", "text", "citext", "tinytext", "mediumtext", "longtext")
 
 
 class Cutoffs(Protocol):
-    """Points in time as literals in a column's own type."""
+    """How one database writes points in time as literals of a column's own type."""
 
     unset_time: str | None
-    """What is in a column of dates where no time was set, beside NULL."""
+    """The literal that, beside NULL, means "no time was set" in a column of times; None where there is none."""
 
     def before(self, connection: sa.Connection, table: Table, column: Column, moment: str) -> str:
-        """A literal in the column's own type for the moment a person wrote; UsageError where it is none."""
+        """Return the moment that a person wrote as a literal of the column's own type.
+
+        UsageError for a column that holds no times.
+        """
 
     def ago(self, connection: sa.Connection, table: Table, column: Column, ago: timedelta) -> str:
-        """A literal in the column's own type for that long ago by the server's clock."""
+        """Return the moment that long ago, by the server's clock, as a literal of the column's own type."""
 
 
 def number(value: float | Decimal) -> str:
-    """Digits; in parentheses if negative, as a minus sign before it would make a comment of the two."""
+    """Return the number's digits, in parentheses if negative: a minus sign before it would begin a comment."""
     decimal = value if isinstance(value, Decimal) else Decimal(repr(value))
     if not decimal.is_finite():
         raise UsageError(f"{value} is not a number that SQL can name.")
@@ -44,19 +47,22 @@ def number(value: float | Decimal) -> str:
 
 
 def quoted_text(value: str) -> str:
-    """In single quotes, each one in it doubled: right everywhere as long as there is no backslash in it."""
+    """Return the text in single quotes, with each quote in it doubled.
+
+    Every database reads that right unless the text has a backslash.
+    """
     if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
         raise UsageError("A text holds what no database takes as text.")
     return "'" + value.replace("'", "''") + "'"
 
 
 def moment(value: datetime) -> str:
-    """Year to microseconds, without its zone."""
+    """Return the moment from year to microseconds, without its zone."""
     return value.replace(tzinfo=None).isoformat(" ")
 
 
 def day(value: date) -> str:
-    """Year, month, day."""
+    """Return year, month and day."""
     return value.isoformat()
 
 
@@ -67,13 +73,16 @@ _SPANS = {
 
 
 def span(value: timedelta) -> tuple[int, str]:
-    """A duration as a whole number of the largest unit: (365, "day")."""
+    """Return a duration as a whole number of the largest unit that fits: (365, "day")."""
     unit = next((unit for unit, length in _SPANS.items() if value and not value % length), "second")
     return value // _SPANS[unit], unit
 
 
 def no_time(table: Table, column: Column, times: str, comparison: str, quote: str) -> UsageError:
-    """The message on a column that holds none of `times`. `comparison`: for a column of texts; {} is its name."""
+    """Return the error for a column that holds none of `times`.
+
+    `comparison` is SQL that compares a column of texts as times; {} in it is the column's name.
+    """
     name = column.name if _PLAIN.fullmatch(column.name) else f"\\{quote}{column.name}\\{quote}"
     hint = "write the comparison yourself with --where."
     if column.type.lower().startswith(_TEXTS):
@@ -82,6 +91,6 @@ def no_time(table: Table, column: Column, times: str, comparison: str, quote: st
 
 
 def whole(ago: timedelta) -> tuple[int, str]:
-    """The number of days, where it is whole ones, else of seconds."""
+    """Return the duration as a number of days if they are whole, else of seconds."""
     days, rest = divmod(ago, timedelta(days=1))
     return (round(ago.total_seconds()), "second") if rest else (days, "day")

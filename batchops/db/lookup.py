@@ -1,4 +1,4 @@
-"""The table and key that a person named, found in the catalog, or the nearest name."""
+"""Finds the table and the key that a person named; an error names the nearest one."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,10 @@ from batchops.errors import NotFoundError, RefusedError, UsageError, did_you_mea
 
 
 def find_table(connection: sa.Connection, backend: Backend, named: str) -> Table:
-    """The table; a dot parts schema and name unless a table is called just so. Quotes may stand around each."""
+    """Return the table of that name; NotFoundError where there is none.
+
+    A dot separates schema and name, unless a table has the whole text as its name. Each may be in quotes.
+    """
     for schema, name in _readings(named):
         table = backend.catalog.find(connection, schema, name)
         if table is not None:
@@ -27,7 +30,7 @@ def find_table(connection: sa.Connection, backend: Backend, named: str) -> Table
 def hidden(
     connection: sa.Connection, backend: Backend, schema: str | None, name: str, rights: str
 ) -> MissingRight | None:  # fmt: skip
-    """What is to be granted on a table that is not seen, where it may be there all the same; else None."""
+    """Return the rights to grant on a table that this role cannot see but that may exist; None where none is hidden."""
     table = Table(schema, name, "table", (), (), name)
     if not backend.catalog.hides(connection, table):
         return None
@@ -36,18 +39,21 @@ def hidden(
 
 
 def no_column(flag: str, table: Table, name: str) -> UsageError:
-    """The error for a column that a flag names and the table does not have."""
+    """Return the error for a column that a flag names and the table does not have."""
     return UsageError(f'{flag}: table "{table.label}" has no column "{name}".', did_you_mean(name, table.column_names))
 
 
 def unquoted(name: str) -> str:
-    """A name without the quotes around it."""
+    """Return a name without the quotes around it."""
     parts = _split(name)
     return parts[0] if len(parts) == 1 and name[:1] in {'"', "`"} else name
 
 
 def find_key(backend: Backend, table: Table, wanted: Sequence[str] | None) -> Key | None:
-    """The key to follow: the one asked for, else the first whose columns can be followed; None for no key at all."""
+    """Return the key to follow: the one asked for, else the first one that can be followed.
+
+    None where the table has no key; RefusedError where it has keys but none can be followed.
+    """
     if wanted is not None:
         return _asked_key(backend, table, wanted)
     reasons = []
@@ -106,7 +112,7 @@ def _readings(named: str) -> list[tuple[str | None, str]]:
 
 
 def _split(named: str) -> list[str]:
-    """At dots outside quotes, the quotes taken off and a doubled one made single."""
+    """Split a name at the dots outside quotes; remove the quotes, and make each doubled quote a single one."""
     parts, current, quote = [], "", ""
     i = 0
     while i < len(named):

@@ -1,4 +1,4 @@
-"""What a table takes on the disk once many of its rows have changed, and what is done for it then."""
+"""The disk space of a table after many of its rows have changed, and the statements that maintain it then."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,43 +13,43 @@ Statement = Literal["ANALYZE", "VACUUM"]
 
 @dataclass(frozen=True)
 class TableSpace:
-    """By the server's own figures, which may be some seconds old; None: it does not say."""
+    """The disk space of a table by the server's own figures, which may be some seconds old; None: it does not say."""
 
     bytes: int | None
-    """On the disk, indexes included; in SQLite of the whole file."""
+    """Bytes on the disk, indexes included; in SQLite those of the whole file."""
     free_bytes: int | None = None
-    """Of these, what new rows can use at once."""
+    """Of these, the bytes that new rows can use at once."""
     dead_rows: int | None = None
-    """Versions of rows that are kept until VACUUM, about."""
+    """Estimate of the row versions that stay until VACUUM removes them."""
 
 
 @dataclass(frozen=True)
 class FreedSpace:
-    """What a run has freed for new rows, or returned to the disk."""
+    """The bytes that a run has freed for new rows, or returned to the disk."""
 
     bytes: int
     basis: str
-    """How that is known, in words."""
+    """How the number was found, in words."""
 
 
 class Maintenance(Protocol):
-    """After a run."""
+    """What one database can do for a table after a run: measure the freed space, run ANALYZE and VACUUM."""
 
     def freed(self, before: TableSpace, after: TableSpace, rows: int, row_bytes: float | None) -> FreedSpace | None:
-        """What deleting so many rows of about so many bytes has freed; None where nobody can tell."""
+        """Return what the deletion of `rows` rows of about `row_bytes` bytes has freed; None where it is unknown."""
 
     def space(self, connection: sa.Connection, table: Table) -> TableSpace:
-        """What it takes now."""
+        """Return the space that the table takes now."""
 
     def refusal(self, connection: sa.Connection, table: Table, statement: Statement) -> tuple[str, str] | None:
-        """Why the statement cannot be had here, and what to do instead; None where it can."""
+        """Return why the statement cannot be run here, and what to do instead; None where it can."""
 
     def run(
         self, connection: sa.Connection, table: Table, statement: Statement, stopped: Callable[[], bool]
     ) -> None:  # fmt: skip
-        """The statement, on a connection without a transaction; in parts, where it has parts, until `stopped`."""
+        """Run the statement on a connection without a transaction; one that runs in parts ends early if `stopped`."""
 
 
 def table_name(connection: sa.Connection, table: Table) -> str:
-    """The table as SQL names it."""
+    """Return the table as SQL names it."""
     return connection.dialect.identifier_preparer.format_table(table.clause)

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OwnCommits:
-    """Asks no database: nobody else knows how long a client waited."""
+    """Reads the signal from the run's own measurements: no database knows how long its client waited for a COMMIT."""
 
     scope: Scope
 
     def read(self, _: "sa.Connection") -> Measured:
-        """The average of those that were answered lately."""
+        """Return the mean time of recent COMMITs."""
         seconds = self.scope.commit_seconds()
         return Measured(seconds, of="" if seconds is not None else "known once the run has committed")
 

@@ -1,4 +1,4 @@
-"""What statements on batchops' own tables need: a clock, an INSERT that may come late, room for texts."""
+"""What statements on batchops' own tables need: a clock, an INSERT that skips existing rows, the size of texts."""
 
 from typing import Any, Protocol
 
@@ -13,17 +13,17 @@ class OwnTables(Protocol):
     """How one database keeps the tables that are batchops' own."""
 
     def epoch(self) -> sa.ColumnElement[float]:
-        """The server's clock in seconds since 1970."""
+        """Return the server's current time in seconds since 1970."""
 
     def insert_once(self, table: sa.Table) -> sa.Insert:
-        """An INSERT that leaves rows alone whose key is there already; its row count tells."""
+        """Return an INSERT that skips rows whose key exists already; its row count counts the inserted ones alone."""
 
     def text_room(self, connection: sa.Connection, schema: str | None, table: str, column: str) -> TextRoom:
-        """What a text column can hold; `schema` None: of a table that batchops has made where new tables go."""
+        """Return what a text column can hold; `schema` None means the schema in which batchops makes its tables."""
 
 
 class TableRename(ExecutableDDLElement):
-    """ALTER TABLE … RENAME TO, in the schema where the table is."""
+    """ALTER TABLE … RENAME TO: the table stays in its schema."""
 
     inherit_cache = False
 

@@ -1,4 +1,4 @@
-"""What can be done with a partition as a whole, where a database has such."""
+"""What can be done with a whole partition, for databases that have partitions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from batchops.db.table import Table
 
 @dataclass(frozen=True)
 class Detached:
-    """A partition that was taken out of its parent, and how it is put back."""
+    """A partition that was detached from its parent, with what is needed to attach it again."""
 
     schema: str | None
     name: str
@@ -21,24 +21,27 @@ class Detached:
 
 
 class Partitions(Protocol):
-    """What can be done with a partition as a whole."""
+    """What one database can do with whole partitions."""
 
     def covered(self, connection: sa.Connection, leaves: Sequence[Table], failing: sa.TextClause) -> list[Table]:
-        """Those without a `failing` row, as the planner proves by their bounds."""
+        """Return the partitions that have no `failing` row, as the planner proves by their bounds."""
 
     def detach(self, connection: sa.Connection, leaf: Table) -> Detached | None:
-        """Take it out of its parent; None: it is no partition by now."""
+        """Detach the partition from its parent; None where it is no longer a partition."""
 
     def hold(self, connection: sa.Connection, detached: Detached) -> None:
-        """Keep everybody else from it until the transaction ends."""
+        """Lock the detached table against all other sessions until the transaction ends."""
 
     def attach(self, connection: sa.Connection, detached: Detached) -> None:
-        """Put it back as it was."""
+        """Attach the table to its parent again, with the same bounds."""
 
     def drop(self, connection: sa.Connection, detached: Detached) -> None:
-        """For good."""
+        """Drop the detached table for good."""
 
     def leaves(
         self, connection: sa.Connection, table: Table, select: sa.Select[Any], right: str
     ) -> Sequence[Table] | None:
-        """Partitions and children that may hold rows of `select`; None for a plain table, empty: only as one."""
+        """Return the partitions and inheriting tables that may hold rows of `select`; None for a plain table.
+
+        Empty: the table has to be processed as a whole. `right` is what the role needs on each of them.
+        """

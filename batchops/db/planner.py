@@ -1,4 +1,4 @@
-"""What the server's own planner says of a statement before it runs, and its counters afterwards."""
+"""What the server's planner says about a statement before it runs, and what its counters say afterwards."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,64 +11,70 @@ from batchops.db.table import Table
 
 @dataclass(frozen=True)
 class Work:
-    """What the server would do to find all rows of a selection, by its own estimate."""
+    """The server's own estimate of the work that it takes to find all rows of a selection."""
 
     read: float
-    """In rows of the table that are read one after the other."""
+    """The work, measured in rows of the table that are read one after the other."""
     rows: int
-    """Rows that the selection has."""
+    """How many rows the selection has."""
     guessed: bool = False
-    """Whether the server reads the whole table, and so knows little of how many rows of it match."""
+    """Whether the server reads the whole table, and therefore knows little about how many rows match."""
     sampled: bool = False
-    """Whether `rows` is what a sample says, and not the server."""
+    """Whether `rows` comes from a sample, and not from the server."""
     others: float = 0.0
-    """What of `read` is read of other tables, once for each row that the condition is asked about."""
+    """The part of `read` that is spent on other tables, which are read for each row that the condition checks."""
     again: float = 0.0
-    """What its condition costs a statement about no more than one row, as other tables are read for it."""
+    """What the condition costs each statement, even one about a single row, because other tables are read for it."""
 
 
 class Planner(Protocol):
     """The server's estimates and plans."""
 
     explains_writes: bool
-    """Whether a DELETE or UPDATE can be explained where nothing may be written."""
+    """Whether a DELETE or UPDATE can be explained in a read-only transaction."""
 
     def shield(self, table: Table) -> str:
-        """What keeps a condition from being looked up in an index of its own; empty where that needs no help."""
+        """Return the prefix that keeps the server from using another index for a condition; empty if none is needed."""
 
     def matches(self, connection: sa.Connection, select: sa.Select[Any]) -> int | None:
-        """How many rows the planner expects of `select`; None where it does not say."""
+        """Return how many rows the planner expects `select` to return; None where it does not say."""
 
     def explain(self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update) -> list[str]:
-        """The server's own plan of a statement, not run."""
+        """Return the lines of the server's plan for the statement, which is not run."""
 
     def work(
         self, connection: sa.Connection, table: Table, parts: Sequence[Table], select: sa.Select[Any]
     ) -> Work | None:  # fmt: skip
-        """What it takes to find the rows of `select` on the table, which lie in `parts`; None: nobody can tell."""
+        """Return what it takes to find the rows of `select` in the table; None where it is unknown.
+
+        `parts` are the partitions that hold the rows, or the table itself.
+        """
 
     def finds_by_key(
         self, connection: sa.Connection, table: Table, names: Sequence[str], select: sa.Select[Any]
     ) -> bool:  # fmt: skip
-        """Whether the server finds the rows of `select` by the index on that key of the table, and by nothing else."""
+        """Whether the server finds the rows of `select` by the index on the key `names` of the table alone."""
 
     def meter(self, connection: sa.Connection) -> Callable[[], int] | None:
-        """How many rows this connection reads from now on, of users' tables, by the server's own counters."""
+        """Return a function that tells how many rows of users' tables this connection has read since then.
+
+        It asks the server's own counters; None where the server has none.
+        """
 
 
 def explained(
     connection: sa.Connection, statement: sa.Select[Any] | sa.Insert | sa.Delete | sa.Update, prefix: str
 ) -> sa.CursorResult[Any]:
-    """The rows with which the server explains the statement, which is not run."""
+    """Return the rows in which the server explains the statement, which is not run."""
     return prefixed(connection, statement, prefix)
 
 
 def prefixed(
     connection: sa.Connection, statement: sa.Select[Any] | sa.Insert | sa.Delete | sa.Update, prefix: str
 ) -> sa.CursorResult[Any]:
-    """The answer to the statement with something before it: EXPLAIN, CREATE TABLE … AS.
+    """Run the statement with a prefix, such as EXPLAIN or CREATE TABLE … AS, and return the result.
 
-    Sent to the driver as text: SQLAlchemy takes a DELETE for one whatever comes before it, and drops the rows.
+    The driver gets it as text: SQLAlchemy treats a DELETE as one whatever its prefix is, and drops the rows.
     """
     compiled = statement.compile(connection.engine, compile_kwargs={"render_postcompile": True})
     values = compiled.construct_params()

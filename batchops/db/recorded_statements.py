@@ -1,4 +1,4 @@
-"""What a job would send, for a dry run: its own code runs, its writes are recorded in place of being sent."""
+"""The statements that a job would send, for a dry run: the job's own code runs, and its writes are only recorded."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -13,9 +13,9 @@ from batchops.db.database import Database
 from batchops.errors import TransientError
 
 SELECTED = "(of a SELECT of the same rows: no DELETE or UPDATE can be explained here)"
-"""The heading of a plan that is another statement's."""
+"""The first line of a plan that belongs to a SELECT of the same rows."""
 FIRST_ROWS = 500
-"""Rows of a first batch, where --batch-size does not say."""
+"""Rows of the first batch where --batch-size does not set them."""
 
 
 @dataclass(frozen=True)
@@ -23,25 +23,25 @@ class Rehearsed:
     """A statement that a run would send."""
 
     what: str
-    """What it is for, in a word."""
+    """The purpose of the statement, in a word."""
     sql: str
     explain: tuple[str, ...]
-    """The server's plan; empty where it was not asked."""
+    """The lines of the server's plan; empty where the server was not asked."""
 
 
 _RECORDED = "batchops_recorded"
 
 
 def is_recorded(connection: sa.Connection) -> bool:
-    """Whether the statements of this connection are recorded, which takes them as SQLAlchemy has built them."""
+    """Whether the statements of this connection are recorded; then they have to be sent by way of SQLAlchemy."""
     return bool(connection.get_execution_options().get(_RECORDED))
 
 
 @contextmanager
 def recording(connection: sa.Connection) -> Iterator[list[sa.Executable]]:
-    """The statements of the block. Writes are not sent and find no row; reads are sent without their locks.
+    """Record the statements of the block. Writes are not sent and change no row; reads are sent without their locks.
 
-    The block ends where its own check finds that a write changed fewer rows than it should.
+    The block ends early where its own check finds that a write changed fewer rows than it should.
     """
     statements: list[sa.Executable] = []
 
@@ -50,7 +50,7 @@ def recording(connection: sa.Connection) -> Iterator[list[sa.Executable]]:
         if not isinstance(statement, sa.Select):
             return sa.select(sa.null()).where(sa.false()), [], {}
         unlocked: Any = copy.copy(statement)
-        unlocked._for_update_arg = None  # SQLAlchemy has no word for taking it back
+        unlocked._for_update_arg = None  # SQLAlchemy has no method that removes it
         return unlocked, many, params
 
     sa.event.listen(connection, "before_execute", receive, retval=True)
@@ -66,13 +66,13 @@ def recording(connection: sa.Connection) -> Iterator[list[sa.Executable]]:
 def rehearsed(
     connection: sa.Connection, database: Database, what: str, statements: Sequence[sa.Executable]
 ) -> Iterator[Rehearsed]:
-    """The statements as texts, each with the server's plan."""
+    """Yield the statements as texts, each with the server's plan."""
     for statement in statements:
         yield Rehearsed(what, shown_sql(database, statement), tuple(_explained(connection, database, statement)))
 
 
 def shown_sql(database: Database, statement: Any) -> str:
-    """The statement as one line, its values in place where their types can be written as literals."""
+    """Return the statement as one line, with its values as literals where their types have some."""
     dialect = database.engine.dialect
     try:
         text = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))

@@ -1,4 +1,4 @@
-"""The order of tables that refer to each other, and the circles that have none."""
+"""The order of tables by their foreign keys, and the circles of tables that have no order."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -6,11 +6,10 @@ from batchops.db.facts import TableName
 
 
 def circles(names: Sequence[TableName], edges: Iterable[tuple[TableName, TableName]]) -> Iterator[list[TableName]]:
-    """The strongly connected sets of tables by Tarjan's algorithm, children before their parents.
+    """Yield the strongly connected sets of tables, children before their parents, by Tarjan's algorithm.
 
-    `edges`: parent and child of each.
-
-    It follows the edges from parent to child, so that a set is complete once everything below it is.
+    `edges` are pairs of parent and child. The search follows them from parent to child, so that a set is complete
+    once everything below it is.
     """
     children: dict[TableName, list[TableName]] = {name: [] for name in names}
     for parent, child in edges:
@@ -22,7 +21,7 @@ def circles(names: Sequence[TableName], edges: Iterable[tuple[TableName, TableNa
     for first in names:
         if first in seen:
             continue
-        # By hand, as a chain of tables may be deeper than Python's own stack.
+        # A stack of its own, as a chain of tables may be deeper than Python's recursion limit.
         waiting = [(first, iter(children[first]))]
         seen[first] = low[first] = len(seen)
         path.append(first)

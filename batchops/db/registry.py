@@ -1,6 +1,6 @@
-"""Which databases there are: the one list of them.
+"""The list of all databases.
 
-Others come with distributions that have an entry point in the group `batchops.backends`: a `Registration`.
+Other packages add databases by an entry point in the group `batchops.backends`, which names a `Registration`.
 """
 
 import re
@@ -26,23 +26,23 @@ class Registration:
     dialect: str
     """The name sqlglot knows its SQL by."""
     schemes: tuple[str, ...] = ()
-    """Those of its URLs; without one, it is recognised by its version alone."""
+    """The schemes of its URLs; without one, it is recognised by its version alone."""
     example: str = ""
     """How its URLs begin, for hints."""
     reader: str = ""
-    """`module:function` that makes a `DriverUrl` of the parts of a URL and the environment."""
+    """`module:function` that makes a `DriverUrl` from the parts of a URL and the environment."""
     driver: str = ""
-    """The package whose connections it speaks through."""
+    """The Python package that connects to it."""
     install: str = ""
     """What pip installs for the driver."""
     drivers: frozenset[str] = frozenset()
-    """Spellings after a "+" in the scheme; the database is reached by `driver` all the same."""
+    """Names that a URL may have after a "+" in its scheme; batchops uses `driver` whichever is named."""
     user_driver: str = ""
-    """`module:class` of how a user's own connection of `driver` is spoken to."""
+    """`module:class` of the `UserDriver` for a user's own connections of `driver`."""
     variant_of: str = ""
-    """The database that it resembles: a server reached as such turns out to be this one by its `version`."""
+    """The database whose URLs it shares: a server reached by them is this one if `version` matches."""
     version: str = ""
-    """A regular expression for what such a server says its version is."""
+    """A regular expression that matches the version which such a server reports."""
 
 
 _OWN = (
@@ -95,50 +95,50 @@ _OWN = (
 
 
 def registrations() -> tuple[Registration, ...]:
-    """All of them, our own first."""
+    """Return all registrations, batchops' own first."""
     return _OWN + _others()
 
 
 def registered(name: str) -> Registration:
-    """The one of that name."""
+    """Return the registration of that name."""
     return next(one for one in registrations() if one.name == name)
 
 
 def by_scheme(scheme: str) -> Registration | None:
-    """The database that URLs with that scheme name."""
+    """Return the database that URLs with that scheme are for; None for an unknown scheme."""
     known = next((one for one in _OWN if scheme in one.schemes), None)
     return known or next((one for one in _others() if scheme in one.schemes), None)
 
 
 def by_driver(package: str) -> Registration | None:
-    """The database that connections of that package are for."""
+    """Return the database that connections of that Python package are for; None for an unknown package."""
     return next((one for one in _OWN if one.driver == package), None) or next(
         (one for one in _others() if one.driver == package and one.user_driver), None
     )
 
 
 def variants(of: Registration) -> Iterator[Registration]:
-    """Databases that a server reached as `of` may turn out to be."""
+    """Yield the databases that a server reached as `of` may turn out to be."""
     return (one for one in registrations() if one.variant_of == of.name and one.version)
 
 
 def named_by(variant: Registration, version: str) -> bool:
-    """Whether a server that says this of its version is the variant."""
+    """Whether a server that reports this version is the variant."""
     return re.search(variant.version, version, re.IGNORECASE) is not None
 
 
 def drivers() -> tuple[str, ...]:
-    """The packages whose connections a user may give."""
+    """Return the Python packages whose connections a user may pass in."""
     return tuple(one.driver for one in registrations() if one.user_driver)
 
 
 def examples() -> tuple[str, ...]:
-    """How the URLs of each database begin."""
+    """Return how the URLs of each database begin."""
     return tuple(one.example for one in registrations() if one.example)
 
 
 def load(place: str) -> Any:
-    """The object at `module:name`."""
+    """Import and return the object at `module:name`."""
     module, _, name = place.partition(":")
     return getattr(import_module(module), name)
 

@@ -1,4 +1,4 @@
-"""A right that a role lacks, as GRANT spells it."""
+"""Rights on tables, those that a role lacks, and the GRANT that gives them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class MissingRight:
     right: str
     """SELECT, INSERT, UPDATE or DELETE."""
     columns: tuple[str, ...]
-    """Those without it; empty: the table as a whole."""
+    """The columns that the role lacks it on; empty: the whole table."""
     table: Table
     role: str
     account: str
@@ -26,50 +26,57 @@ class MissingRight:
 
     @property
     def message(self) -> str:
-        """What is missing."""
+        """What is missing, for an error message."""
         columns = f" ({', '.join(self.columns)})" if self.columns else ""
         return f'Role "{self.role}" has no right to {self.right}{columns} on table "{self.table.label}".'
 
     def hint(self, dialect: Dialect) -> str:
-        """The statement that gives it."""
+        """Return the hint with the statement that grants the right."""
         prepare = dialect.identifier_preparer
         columns = f" ({', '.join(map(prepare.quote, self.columns))})" if self.columns else ""
         return f"grant it: {grant(dialect, [self.right + columns], self.table, self.account)}"
 
     def refusal(self, dialect: Dialect) -> RefusedError:
-        """As an error."""
+        """Return the error that the missing right leads to."""
         return RefusedError(self.message, self.hint(dialect))
 
 
 def grant(dialect: Dialect, rights: Sequence[str], table: Table, account: str) -> str:
-    """The statement that gives these rights on the table."""
+    """Return the statement that grants these rights on the table."""
     on = dialect.identifier_preparer.format_table(table.clause)
     return f"GRANT {', '.join(rights)} ON {on} TO {account};"
 
 
 Needs = Sequence[tuple[str, Sequence[str]]]
-"""Rights with the columns that they are needed for; no columns: for the table, or for any one column of it."""
+"""Rights, each with the columns that it is needed on; no columns: on the table, or on any one column of it."""
 
 
 class Rights(Protocol):
-    """What a role may do, by the server's own word; the transaction is one of `Database.explaining`."""
+    """What a role may do, as the server itself tells; each call needs a transaction of `Database.explaining`."""
 
     def account(self, dialect: Dialect, role: str) -> str:
-        """The role as SQL names it."""
+        """Return the role as SQL names it."""
 
     def making(self, connection: sa.Connection, table: Table, role: str) -> str | None:
-        """The statement that lets this role make a table and use it; None where it may, or the server does not tell."""
+        """Return the statement that lets this role make the table and use it.
+
+        None where the role may do that already, or where the server does not tell.
+        """
 
     def listing(self, connection: sa.Connection, table: Table, role: str) -> str | None:
-        """The same for a table of any name that is read from a SELECT and dropped again."""
+        """Return the statement that lets this role make a table from a SELECT, read it and drop it, whatever its name.
+
+        None as for `making`.
+        """
 
     def numbering(self, connection: sa.Connection, table: Table, role: str) -> Sequence[str]:
-        """The statements that let this role have new rows of the table numbered."""
+        """Return the statements that let this role insert rows that the database numbers."""
 
     def missing(
         self, connection: sa.Connection, table: Table, right: str, columns: Sequence[str]
     ) -> tuple[str, ...] | None:
-        """The columns without SELECT, INSERT, UPDATE or DELETE; empty: the table; None: nothing is missing.
+        """Return the columns that the role lacks the right on; empty: the whole table; None: nothing is missing.
 
-        No columns: is there the right to the table, or to any one of its columns?
+        `right` is SELECT, INSERT, UPDATE or DELETE. Without `columns`, the right on the table or on any one of its
+        columns is enough.
         """

@@ -1,4 +1,4 @@
-"""Rows as canonical lines: what a statement deletes leaves the database as its own exact text."""
+"""Rows as canonical lines: the rows that a statement deletes or reads, as exact text."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -15,11 +15,11 @@ from batchops.db.table import Table
 from batchops.errors import RowRefusedError
 
 BLOCK_BYTES, BLOCK_ROWS = 1 << 20, 10_000
-"""Of the rows that are in memory at once, as far as one row of many bytes allows."""
+"""Limits of the rows that are in memory at once; a single row may have more bytes."""
 _FETCHED = 16
-"""Most rows that are fetched before their size is looked at."""
+"""The most rows that are fetched before their size is checked."""
 _WIDE = frozenset((ExactKind.TEXT, ExactKind.BYTES, ExactKind.TAGGED))
-"""Kinds whose values may be of any size."""
+"""Kinds whose values may have any size."""
 
 Take = Callable[[list[bytes]], None]
 """Takes the next canonical lines."""
@@ -27,58 +27,61 @@ Take = Callable[[list[bytes]], None]
 
 @dataclass(frozen=True, slots=True)
 class ReadRow:
-    """A row that stays where it is."""
+    """A row that was read and stays in its table."""
 
     values: tuple[Any, ...]
-    """What was selected beside its columns; on PostgreSQL as text."""
+    """The values that were selected beside the table's columns; on PostgreSQL as text."""
     line: bytes
     """Its canonical line."""
     reason: str = ""
-    """Why it has none."""
+    """Why the row has no canonical line; empty where it has one."""
 
 
 class RowLines(Protocol):
-    """How one database gives rows out."""
+    """How one database returns rows as canonical lines."""
 
     returns_deleted: bool
-    """Whether a DELETE itself gives its rows; else they are locked and read before it."""
+    """Whether a DELETE itself returns its rows; otherwise they are locked and read before it."""
 
     def delete(
         self, connection: sa.Connection, delete: sa.Delete, table: Table, columns: Sequence[ExactColumn], take: Take
     ) -> int:  # fmt: skip
-        """Run the DELETE; how many rows it has deleted. `take` gets their canonical lines, block by block.
+        """Run the DELETE, give the canonical lines of its rows to `take`, block by block, and return their number.
 
-        RowRefusedError where one of them has a value that has no exact text. It is raised after the last row, as is
-        what `take` raises; `take` gets no block behind that one.
+        RowRefusedError where a row has a value without an exact text. It is raised after the last row, and so is
+        what `take` raises; after either, `take` gets no further block.
         """
 
     def read(
         self, connection: sa.Connection, select: sa.Select[Any], table: Table, columns: Sequence[ExactColumn],
         take: Take,
     ) -> int:  # fmt: skip
-        """The same for rows that the SELECT gives."""
+        """Run the SELECT and give the canonical lines of its rows to `take`, as `delete` does; return their number."""
 
     def rows(
         self, connection: sa.Connection, rows: sa.Select[Any], table: Table, columns: Sequence[ExactColumn]
     ) -> list[ReadRow]:  # fmt: skip
-        """Rows of `table` as they are now, each with what `rows` itself selects."""
+        """Return the rows of `table` that `rows` selects as they are now, each with the values that `rows` selects."""
 
     def column_names(self, connection: sa.Connection, table: Table) -> tuple[str, ...]:
-        """The columns that the table has now; nobody adds one before the transaction ends that has changed rows."""
+        """Return the columns that the table has now.
+
+        Nobody can add one before the end of a transaction that has changed rows of the table.
+        """
 
     def weaker_commits(self, connection: sa.Connection) -> str:
-        """Which setting of the server lets a fall of the machine undo a COMMIT, in words; empty for none."""
+        """Return the server setting that lets a crash of the machine undo a COMMIT, in words; empty for none."""
 
     def obstacle(self, connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> str:
-        """Why rows of this table cannot leave it whole, in words; empty where they can."""
+        """Return why rows of this table cannot be archived completely, in words; empty where they can."""
 
 
 def take_lines(
     lines: RowLines, connection: sa.Connection, statement: sa.Delete | sa.Update | sa.Select[Any], table: Table,
     columns: Sequence[ExactColumn], take: Take,
 ) -> int:  # fmt: skip
-    """Give the canonical lines of the rows that the statement deletes, or reads, to `take`; how many they are."""
-    assert not isinstance(statement, sa.Update)  # rows that are changed go nowhere
+    """Give the canonical lines of the rows that the statement deletes or reads to `take`; return their number."""
+    assert not isinstance(statement, sa.Update)  # changed rows are not archived
     if isinstance(statement, sa.Delete):
         return lines.delete(connection, statement, table, columns, take)
     return lines.read(connection, statement, table, columns, take)
@@ -88,14 +91,14 @@ def lines_of(
     lines: RowLines, connection: sa.Connection, statement: sa.Delete | sa.Update | sa.Select[Any], table: Table,
     columns: Sequence[ExactColumn],
 ) -> list[bytes]:  # fmt: skip
-    """All of these lines at once."""
+    """Return the canonical lines of the rows that the statement deletes or reads, all at once."""
     found = list[bytes]()
     take_lines(lines, connection, statement, table, columns, found.extend)
     return found
 
 
 class Taker:
-    """Gives blocks to `take` until it fails; a server is heard to its end all the same."""
+    """Gives blocks of lines to `take` until it fails; the server's answer is read to its end all the same."""
 
     def __init__(self, take: Take) -> None:
         self._take = take
@@ -103,7 +106,7 @@ class Taker:
         self._error: Exception | None = None
 
     def __call__(self, block: Callable[[], list[bytes]]) -> None:
-        """The next block, unless an earlier one has failed."""
+        """Make the next block and give it to `take`, unless an earlier one has failed."""
         if self._error is not None:
             return
         try:
@@ -114,14 +117,17 @@ class Taker:
             self._error = error
 
     def finished(self) -> int:
-        """How many lines there were; the error where there was one."""
+        """Return how many lines were taken; raise the error where a block has failed."""
         if self._error is not None:
             raise self._error
         return self._count
 
 
 def take_rows(result: sa.CursorResult[Any], columns: Sequence[ExactColumn], take: Take) -> int:
-    """For `RowLines.delete` and `RowLines.read` where rows come as the driver's values."""
+    """Give the canonical lines of a result to `take`, for databases whose rows come as the driver's values.
+
+    Return their number, as `RowLines.delete` and `RowLines.read` do.
+    """
     taker = Taker(take)
     with closing(result):
         for rows in _blocks(result, columns):
@@ -130,7 +136,7 @@ def take_rows(result: sa.CursorResult[Any], columns: Sequence[ExactColumn], take
 
 
 def _blocks(result: sa.CursorResult[Any], columns: Sequence[ExactColumn]) -> Iterator[list[Any]]:
-    """Rows as they are fetched, of bounded size together."""
+    """Yield the rows of the result in blocks of bounded size."""
     wide = [itemgetter(place) for place, column in enumerate(columns) if column.kind in _WIDE]
     rows, size, most = list[Any](), 0, 1
     while part := result.fetchmany(most):
@@ -146,7 +152,7 @@ def _blocks(result: sa.CursorResult[Any], columns: Sequence[ExactColumn]) -> Ite
 
 
 def read_rows(found: Iterable[Any], columns: Sequence[ExactColumn]) -> list[ReadRow]:
-    """For `RowLines.rows` where rows come as the driver's values, those of `columns` last."""
+    """Return what `RowLines.rows` returns, from rows of the driver's values with those of `columns` last."""
     line, width = line_maker(columns), len(columns)
     rows = []
     for row in found:
@@ -159,7 +165,7 @@ def read_rows(found: Iterable[Any], columns: Sequence[ExactColumn]) -> list[Read
 
 
 def exact_lines(columns: Sequence[ExactColumn], rows: Sequence[Any]) -> list[bytes]:
-    """The canonical lines of rows as a driver gives them; RowRefusedError for a value that is none of its column's."""
+    """Return the canonical lines of rows of the driver's values; RowRefusedError for a value without an exact text."""
     if (lines := lines_at_once(columns, rows)) is not None:
         return lines
     line = line_maker(columns)

@@ -1,4 +1,4 @@
-"""Lists of rows in tables of their own: keys, values computed for them, and proofs that the rows are unchanged."""
+"""Lists of rows in tables of their own: keys of rows, values computed for them, and proofs that they are unchanged."""
 
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,36 +14,36 @@ PROOF = "batchops_proof"
 
 
 class RowLists(Protocol):
-    """How one database makes such a list, and follows it."""
+    """How one database makes such a list and changes its rows."""
 
     joins: bool
-    """Whether it deletes and updates what a join of the table with the list selects."""
+    """Whether the database can delete and update the rows that a join of the table with the list selects."""
     merges: bool
-    """Whether such a join may read both in the order of the key, if the keys of both are bounded."""
+    """Whether bounds on the keys of both let such a join read both in the order of the key."""
 
     def proof(self, table: Table) -> sa.ColumnElement[Any]:
-        """A value that is another one once any column of the row has been changed, if only by a byte."""
+        """Return SQL for a value that changes whenever a column of the row changes, even by one byte."""
 
     def follows(self, values: int) -> bool:
-        """Whether one statement changes the rows of a stretch of the list, setting so many values."""
+        """Whether one statement can change a range of the list's rows when it sets so many columns."""
 
     def store(self, database: "Database", listed: Table, rows: sa.Select[Any]) -> int:
-        """Make the table `listed` of what `rows` selects, which one statement reads; the number of its rows.
+        """Make the table `listed` from what `rows` selects, read by one statement; return the number of its rows.
 
         TimedOutError where that takes longer than a statement may.
         """
 
 
 def table_name(dialect: sa.Dialect, table: Table) -> str:
-    """The table as SQL names it."""
+    """Return the table as SQL names it."""
     return dialect.identifier_preparer.format_table(table.clause)
 
 
 def key_columns(dialect: sa.Dialect, table: Table) -> str:
-    """The columns of its key as SQL names them."""
+    """Return the columns of the table's key as SQL names them."""
     return ", ".join(dialect.identifier_preparer.quote_identifier(name) for name in table.keys[0].columns)
 
 
 def count(connection: sa.Connection, table: Table) -> int:
-    """How many rows it has."""
+    """Return how many rows the table has."""
     return int(connection.execute(sa.select(sa.func.count()).select_from(table.clause)).scalar_one())

@@ -1,4 +1,4 @@
-"""Canonical lines back into a table: each value typed as it was, through a table that only the session has."""
+"""Loads canonical lines into a table, each value typed as it was, by way of a temporary table."""
 
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
@@ -13,70 +13,73 @@ OnConflict = Literal["fail", "skip", "replace"]
 
 
 class RowLoading(Protocol):
-    """How one database takes rows back."""
+    """How one database loads archived rows."""
 
     family: str
-    """Whose columns it takes back as they were."""
+    """The family of databases whose columns it restores exactly."""
 
     def settle(self, connection: sa.Connection) -> None:
-        """Fix how the session reads values; nothing is rounded, cut or made up in silence from then on."""
+        """Fix how the session reads values: from then on the server does not silently round, cut or replace any."""
 
     def taken_as(self, archived: ExactColumn, target: ExactColumn) -> ExactColumn:
-        """How the texts of a column's values are to be for `load`."""
+        """Return the column as `load` needs it: with the kind that the texts of its values must have."""
 
     def load(
         self, connection: sa.Connection, into: sa.TableClause, columns: Sequence[ExactColumn], lines: Sequence[bytes]
     ) -> None:  # fmt: skip
-        """Insert rows by their canonical lines. DBAPIError where one is refused."""
+        """Insert rows from their canonical lines; DBAPIError where the server refuses one."""
 
     def stage(self, connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> sa.TableClause:
-        """An empty table of the session with these columns of `table`, without its keys, checks and triggers."""
+        """Make an empty temporary table with these columns of `table`, without its keys, checks and triggers.
+
+        Return it in SQLAlchemy's terms.
+        """
 
     def lines(
         self, connection: sa.Connection, table: sa.FromClause, columns: Sequence[ExactColumn]
     ) -> Iterator[bytes]:  # fmt: skip
-        """The canonical lines of the rows there; the transaction is settled."""
+        """Yield the canonical lines of the table's rows; the caller has called `settle`."""
 
     def merge(
         self, connection: sa.Connection, staged: sa.TableClause, table: Table, columns: Sequence[ExactColumn],
         key: Sequence[str], on_conflict: OnConflict,
     ) -> tuple[int, int]:  # fmt: skip
-        """As the function of this name."""
+        """Put the staged rows into the table, as the function `merge` of this module does."""
 
     def triggers(self, connection: sa.Connection, table: Table) -> Sequence[str]:
-        """The triggers that an INSERT sets off, by name."""
+        """Return the names of the triggers that an INSERT fires."""
 
     def type_for(self, column: ExactColumn, family: str, *, in_key: bool) -> str:
-        """The type of a new column that takes the values of one of that family; empty where none does."""
+        """Return the type of a new column for the values of this column of that family; empty if there is none."""
 
     def advance_numbers(self, connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> None:
-        """Let the database number new rows behind those that are there, where it does not do so by itself."""
+        """Set the database's numbering of new rows past the rows that exist, where it does not do so by itself."""
 
 
 def own_columns(table: sa.FromClause, columns: Sequence[ExactColumn]) -> list[sa.ColumnElement[Any]]:
-    """The columns of a table, by name."""
+    """Return these columns of the table, in SQLAlchemy's terms."""
     return [table.c[quoted(column.name)] for column in columns]
 
 
 def staged_name(table: Table, columns: Sequence[ExactColumn]) -> str:
-    """A name for the session's table: another for other columns, as a pooler may keep a session's tables."""
+    """Return a name for the temporary table; it depends on the columns, as a pooler may keep a session's tables."""
     shape = repr((table.identity, [(column.name, column.sql_type) for column in columns]))
     return f"batchops_restore_{sha256(shape.encode()).hexdigest()[:12]}"
 
 
 def staged_clause(name: str, columns: Sequence[ExactColumn], schema: str | None = None) -> sa.TableClause:
-    """The session's table in SQLAlchemy's terms."""
+    """Return the temporary table in SQLAlchemy's terms."""
     own: list[sa.ColumnClause[object]] = [sa.column(quoted(column.name)) for column in columns]
     return sa.table(quoted(name), *own, schema=schema)
 
 
 def keep_matching(connection: sa.Connection, staged: sa.TableClause, condition: sa.ColumnElement[bool]) -> None:
-    """Leave the staged rows for which the condition holds."""
+    """Delete the staged rows for which the condition does not hold."""
     connection.execute(sa.delete(staged).where(sa.not_(sa.func.coalesce(condition, sa.false()))))
 
 
 def count_staged(connection: sa.Connection, staged: sa.TableClause) -> int:
-    """How many rows are staged."""
+    """Return how many rows are staged."""
     found: int = connection.execute(sa.select(sa.func.count()).select_from(staged)).scalar_one()
     return found
 
@@ -85,7 +88,10 @@ def merge(
     connection: sa.Connection, staged: sa.TableClause, table: Table, columns: Sequence[ExactColumn],
     key: Sequence[str], on_conflict: OnConflict, insert: Callable[[sa.TableClause], sa.Insert] = sa.insert,
 ) -> tuple[int, int]:  # fmt: skip
-    """Put the staged rows into the table: how many are in it now, and how many were left as their keys were there."""
+    """Put the staged rows into the table.
+
+    Return how many of them are in it now, and how many were skipped because the table had a row with their key.
+    """
     names = [quoted(column.name) for column in columns]
     rows = sa.select(*own_columns(staged, columns))
     if on_conflict == "fail":
@@ -104,16 +110,16 @@ def merge(
 
 
 def _inserted(connection: sa.Connection, insert: sa.Insert) -> int:
-    """How many rows it inserted: SQLAlchemy forgets that unless it is asked to keep it."""
+    """Run the INSERT and return how many rows it inserted, a number that SQLAlchemy keeps only if asked to."""
     return connection.execute(insert.execution_options(preserve_rowcount=True)).rowcount
 
 
 def with_same_keys(
     table: Table, staged: sa.TableClause, key: Sequence[str], columns: Sequence[ExactColumn]
 ) -> sa.Select[Any]:  # fmt: skip
-    """The rows of a table with the keys of staged ones.
+    """Return a SELECT of the table's rows that have the key of a staged row.
 
-    By a join: MariaDB evaluates an EXISTS within a derived table anew for each row of the table.
+    It uses a join: MariaDB evaluates an EXISTS within a derived table anew for each row of the table.
     """
     keys = sa.select(*(staged.c[quoted(name)] for name in key)).distinct().subquery(quoted("batchops_keys"))
     same = sa.and_(*(table.clause.c[quoted(name)] == keys.c[quoted(name)] for name in key))

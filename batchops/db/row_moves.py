@@ -1,4 +1,4 @@
-"""Rows from one table of a database into another, and out of the first, in one transaction."""
+"""Moves rows from one table of a database into another, in one transaction."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -12,7 +12,7 @@ from batchops.db.table import Table, quoted
 
 @dataclass(frozen=True)
 class Moved:
-    """What a move has done; the two counts are the same unless somebody interfered."""
+    """How many rows a move has inserted and deleted; the counts differ only if another session interfered."""
 
     inserted: int
     deleted: int
@@ -22,27 +22,27 @@ class RowMoves(Protocol):
     """How one database moves rows."""
 
     one_statement: bool
-    """Whether a move is one statement: else what is undone alone has to be marked by a savepoint."""
+    """Whether a move is one statement; otherwise the caller needs a savepoint to undo one move by itself."""
     limits: bool
-    """Whether it also moves rows that only a LIMIT bounds."""
+    """Whether it can also move rows that only a LIMIT bounds."""
 
     def move(
         self, connection: sa.Connection, delete: sa.Delete, table: Table, into: Table, names: Sequence[str]
     ) -> Moved:  # fmt: skip
-        """Put the rows of the DELETE `into` the other table, with the columns of these names, and delete them."""
+        """Insert the rows of the DELETE `into` the other table, with the columns `names`, and delete them."""
 
     def copy(self, connection: sa.Connection, rows: sa.Select[Any], into: Table, names: Sequence[str]) -> None:
-        """Insert the rows of the SELECT, which has the columns of these names."""
+        """Insert the rows of the SELECT, whose columns are `names`, into the table."""
 
     def changes(self, connection: sa.Connection, into: Table) -> str:
-        """What the server runs for rows that are inserted, and may change or drop them; empty for nothing.
+        """Return the trigger or rule by which the server may change or drop inserted rows; empty for none.
 
-        Nobody adds one before the transaction ends that has inserted rows.
+        Nobody can add one before the end of a transaction that has inserted rows.
         """
 
 
 class TwoStatements:
-    """INSERT … SELECT of rows that are locked by it, then DELETE."""
+    """A move by two statements: INSERT … SELECT, which locks the rows, then DELETE."""
 
     one_statement = False
     limits = False
@@ -52,7 +52,7 @@ class TwoStatements:
             connection.execute(sa.insert(into.clause).from_select([quoted(name) for name in names], rows))
 
     def as_they_are(self, connection: sa.Connection) -> AbstractContextManager[None]:  # noqa: ARG002
-        """Whatever is inserted meanwhile keeps its values, or is refused."""
+        """Make the server keep each inserted value exactly, or refuse the row, while the block runs."""
         return nullcontext()
 
     def move(

@@ -1,4 +1,4 @@
-"""What a server on this host can be asked by way of the host: its CPUs, and the disk of its files."""
+"""What this host tells about a server that runs on it: its CPUs, and the disk of the server's files."""
 
 import os
 
@@ -6,12 +6,15 @@ from batchops.errors import RefusedError
 
 
 def cpus() -> int:
-    """The CPUs of this host."""
+    """Return the number of this host's CPUs."""
     return os.cpu_count() or 1
 
 
 def free_bytes(folder: str) -> int:
-    """What is free for others than root on the disk of that folder; RefusedError where this process may not ask."""
+    """Return the bytes that users other than root can still use on the disk of that folder.
+
+    RefusedError where this process may not ask.
+    """
     try:
         disk = os.statvfs(folder)
     except OSError as error:
@@ -20,7 +23,7 @@ def free_bytes(folder: str) -> int:
 
 
 def process_name(pid: int) -> str:
-    """The name of a process of this host; empty where there is none such."""
+    """Return the name of a process of this host; empty where there is no such process."""
     try:
         with open(f"/proc/{pid}/comm") as file:
             return file.read().strip()

@@ -1,4 +1,4 @@
-"""What a server can be watched for: each signal, and the right that it takes to read it."""
+"""Signals of a server that a throttle can watch, and the right that each one needs."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -17,51 +17,51 @@ class Measured:
     """One reading of a signal."""
 
     value: float | None
-    """In its unit; None: there is nothing to measure now, as on a server without replicas."""
+    """The value in the signal's unit; None: there is nothing to measure now, as on a server without replicas."""
     of: str = ""
-    """What the value is of: the replica, the slot."""
+    """What the value belongs to: the replica, the slot."""
     reason: str = ""
-    """Why to wait, whatever the value, where the signal itself says so."""
+    """Why the run has to wait whatever the value is; empty where the limit decides."""
     limit: float | None = None
-    """A limit of its own, in place of the throttle's."""
+    """The limit for this reading, in place of the throttle's."""
     parts: "tuple[Measured, ...]" = ()
-    """What it consists of, each with a value, where each is held against the limit: several replicas."""
+    """The readings that it is made of, where each one is compared with the limit: those of several replicas."""
 
 
 @dataclass(frozen=True)
 class Replica:
-    """A replica that --replica names: by its URL, or as the server itself calls it."""
+    """A replica that --replica names, by its URL or by the server's own name for it."""
 
     name: str
     address: "DatabaseAddress | None" = None
     limit: float | None = None
-    """Seconds of lag that are allowed to it; None: the throttle's limit counts."""
+    """The seconds of lag that this replica may have; None: the throttle's limit applies."""
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Whom a signal is read for."""
+    """The run, or its plan, that a signal is read for."""
 
     role: str
     table: "Table | None" = None
     replicas: tuple[Replica, ...] = ()
-    """The replicas that are named."""
+    """The replicas that --replica names."""
     own_sessions: "Callable[[], Collection[int]]" = lambda: ()
-    """The sessions of the run that are at work, by the numbers that the server knows them by."""
+    """Returns the server's numbers of the run's sessions that are in use."""
     commit_seconds: "Callable[[], float | None]" = lambda: None
-    """What the run's COMMITs took lately; None where there was none."""
+    """Returns the mean time of the run's recent COMMITs; None where there was none."""
 
 
 def run_scope(role: str, table: "Table", replicas: tuple[Replica, ...], database: "Database") -> Scope:
-    """Of a run on that database."""
+    """Return the scope of a run on that database."""
     return Scope(role, table, replicas, database.sessions_at_work, database.commit_times.mean)
 
 
 class Signal(Protocol):
-    """A signal that is read again and again, and may compare readings."""
+    """A signal that is read repeatedly, and may compare each reading with earlier ones."""
 
     def read(self, connection: "sa.Connection") -> Measured:
-        """One reading. Raises where there is none: what is unknown is no value."""
+        """Return one reading; raise an error where the value is unknown."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,14 @@ class ServerSignal:
 
     open: Callable[[Scope], Signal]
     missing_right: "Callable[[sa.Connection, Scope], str | None]" = lambda _, __: None
-    """The statement that lets the role read it; None where it may."""
+    """Returns the statement that lets the role read the signal; None where it may."""
     quiet: "Callable[[sa.Connection, Scope], bool]" = lambda _, __: False
-    """Whether there is nothing to measure now, so that a default need not be watched yet."""
+    """Returns whether there is nothing to measure now, so that a throttle that is on by default need not watch yet."""
     unavailable: Callable[[Scope], str] = lambda _: ""
-    """What is missing to measure it, which a right does not give; empty: nothing."""
+    """Returns what is missing to measure the signal, apart from a right; empty: nothing."""
     writes: bool = False
-    """Whether a reading may write to the disk, so that a plan takes none."""
+    """Whether a reading may write to the disk; then a plan takes no reading."""
     takes_replicas: bool = False
-    """Whether it is about replicas that are named by their URLs."""
+    """Whether it measures the replicas that --replica names by their URLs."""
     knows_replicas: bool = False
-    """Whether it is about replicas that the server names itself; each may have a limit of its own."""
+    """Whether it measures the replicas that the server knows by name; each may have a limit of its own."""

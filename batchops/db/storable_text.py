@@ -1,4 +1,4 @@
-r"""Text from outside, such as the reason of a failure, made storable: what cannot be kept is spelled out, as \x00."""
+r"""Makes text from outside, such as a failure's reason, storable: characters that a column cannot hold become \x00."""
 
 import codecs
 import re
@@ -9,11 +9,11 @@ from typing import Protocol
 import sqlalchemy as sa
 
 LONGEST_TEXT = 10_000
-"""Characters of a text from outside that are kept."""
+"""The most characters of a text from outside that are stored."""
 MARK = "..."
-"""How a text ends that was cut."""
+"""The end of a text that was cut."""
 BASIC = "basic"
-"""Characters of the first plane alone: what MySQL calls utf8 or utf8mb3."""
+"""The character set of Unicode's first plane alone, which MySQL calls utf8 or utf8mb3."""
 _BEYOND = re.compile("[\U00010000-\U0010ffff]")
 _SPELLED = "backslashreplace"
 
@@ -23,21 +23,21 @@ class TextRoom:
     """What a text column can hold."""
 
     codecs: tuple[str, ...] = ()
-    """Python's names of the character sets that a text passes on its way; BASIC is one more."""
+    """Python's names of the character sets that a text is converted to on its way to the column, or BASIC."""
     characters: int | None = None
     octets: int | None = None
-    """In the last of the character sets."""
+    """The most bytes of a text, in the last of the character sets."""
 
 
 class Rooms(Protocol):
-    """What knows the columns of a database."""
+    """Tells what the columns of a database can hold."""
 
     def text_room(self, connection: sa.Connection, schema: str | None, table: str, column: str) -> TextRoom:
-        """What a text column can hold; `schema` None: of a table that batchops has made where new tables go."""
+        """Return what a text column can hold; `schema` None means the schema in which batchops makes its tables."""
 
 
 class ForeignText:
-    """Makes texts from outside storable in one column; what it holds is asked once."""
+    """Makes texts from outside storable in one column; it asks once what the column can hold."""
 
     def __init__(self, rooms: Rooms, schema: str | None, table: str, column: str) -> None:
         self._rooms = rooms
@@ -45,14 +45,17 @@ class ForeignText:
         self._room: TextRoom | None = None
 
     def __call__(self, connection: sa.Connection, text: str) -> str:
-        """The text as the column can hold it."""
+        """Return the text in a form that the column can hold."""
         if self._room is None:
             self._room = self._rooms.text_room(connection, *self._place)
         return storable(text, self._room)
 
 
 def storable(text: str, room: TextRoom) -> str:
-    """The text as there is room for it: the same, if it can be; what cannot be kept is spelled out, the end cut."""
+    """Return the text in a form that fits the room: unchanged if possible.
+
+    Characters that it cannot hold are written as escapes, and a text that is too long is cut at its end.
+    """
     text = spelled(text)
     for codec in room.codecs:
         text = _in(text, codec)
@@ -68,17 +71,17 @@ def storable(text: str, room: TextRoom) -> str:
 
 
 def spelled(text: object) -> str:
-    """Any text as one that is valid Unicode without NUL, and not too long."""
+    """Return any object's text as valid Unicode without NUL, and not too long."""
     return _cut(_in(_text_of(text)[: LONGEST_TEXT + 1].replace("\0", "\\x00"), "utf-8"), LONGEST_TEXT)
 
 
 def reason_of(error: BaseException) -> str:
-    """What an error says, on one line; some say nothing, and some cannot even be asked."""
+    """Return an error's text on one line; it is empty for some errors, and for some even `str` fails."""
     return " ".join(spelled(error).split())
 
 
 def codec_of(name: str, known: Sequence[tuple[str, str]] = ()) -> str:
-    """Python's codec for a server's character set; one that it does not know is taken for ASCII, which all contain."""
+    """Return Python's codec for a server's character set, or ASCII, which all contain, if Python has none."""
     name = dict(known).get(name.lower(), name)
     try:
         return name if name == BASIC else codecs.lookup(name).name

@@ -12,12 +12,12 @@ Statement = TypeVar("Statement", sa.Select[Any], sa.Delete, sa.Update)
 
 
 def quoted(name: str) -> quoted_name:
-    """The one way an identifier enters SQL: always quoted, whatever it is spelled like."""
+    """Return an identifier for SQL that is always quoted, whatever characters it has; all SQL names come from here."""
     return quoted_name(name, quote=True)
 
 
 def label_of(schema: str | None, name: str) -> str:
-    """A table's name for people, with its schema where that says something."""
+    """Return a table's name for people, with its schema unless that is the default one."""
     return name if schema in (None, "public", "main") else f"{schema}.{name}"
 
 
@@ -32,17 +32,17 @@ class Column:
     base: str = ""
     """The type behind a domain; empty for any other."""
     default: str | None = None
-    """The SQL of its default, as the catalog spells it; None where there is none, or NULL."""
+    """The SQL of its default, as the catalog spells it; None for no default or NULL."""
 
     @property
     def stored(self) -> str:
-        """The type that its values have once they are outside."""
+        """The type of its values: the one behind a domain, else its own."""
         return self.base or self.type
 
 
 @dataclass(frozen=True)
 class Key:
-    """Columns that name each row once: a primary key, or a unique index without NULLs."""
+    """Columns that identify each row: those of a primary key, or of a unique index without NULLs."""
 
     columns: tuple[str, ...]
     primary: bool
@@ -53,22 +53,22 @@ class TableIdentity:
     """The identity of a table in the server, independent of its name; None if the server has none."""
 
     table: str | None = None
-    """Changes when another table takes the name: an OID, InnoDB's table id."""
+    """It changes when another table takes the name: an OID, InnoDB's table id."""
     storage: str | None = None
-    """Changes also when the same table is rewritten: a file node."""
+    """It also changes when the same table is rewritten: a file node."""
 
     def is_another_than(self, before: "TableIdentity") -> bool:
-        """Whether this is surely not the table from before."""
+        """Whether this is certainly another table than before; False where that is unknown."""
         return None not in (self.table, before.table) and self.table != before.table
 
     def was_rewritten_since(self, before: "TableIdentity") -> bool:
-        """Whether all its rows were rewritten, or are new ones: TRUNCATE, VACUUM FULL, CLUSTER, ALTER."""
+        """Whether the table was certainly rewritten since: by TRUNCATE, VACUUM FULL, CLUSTER or ALTER."""
         return None not in (self.storage, before.storage) and self.storage != before.storage
 
 
 @dataclass(frozen=True)
 class Table:
-    """What the catalog knows of one table. `rows` and `bytes` are the database's own estimates, None unknown."""
+    """A table as the catalog describes it. `rows` and `bytes` are the database's own estimates; None: unknown."""
 
     schema: str | None
     name: str
@@ -78,36 +78,36 @@ class Table:
     keys: tuple[Key, ...]
     """Usable keys, best first."""
     identity: str
-    """What the catalog's other queries find it by: an OID, a name."""
+    """What the catalog's other queries find the table by: an OID or a name."""
     rows: int | None = None
     bytes: int | None = None
     blocks: int | None = None
-    """Blocks of the heap alone, without what is stored out of line."""
+    """Blocks of the heap alone, without values that are stored out of line."""
     may_veto: bool = False
-    """Whether a trigger or rule may leave a row as it is without an error, so that rows must be counted."""
+    """Whether a trigger or rule may leave a row unchanged without an error, so that changed rows must be counted."""
     lockable: bool = True
-    """Whether this role may lock rows; PostgreSQL asks for UPDATE on a column for that."""
+    """Whether this role may lock rows; PostgreSQL requires UPDATE on a column for that."""
     only: bool = False
-    """Whether the tables that inherit from it are left out."""
+    """Whether statements leave out the tables that inherit from it."""
     alias: str | None = None
-    """What a statement calls it: a partition goes by its parent's name, which the user's condition may use."""
+    """Its name in statements: for a partition the name of its parent, which the user's condition may use."""
 
     primary: tuple[str, ...] = ()
     """The primary key where it is not among `keys`: SQLite lets it hold NULLs."""
 
     @property
     def known_by(self) -> tuple[str, ...]:
-        """The columns by which people know its rows; empty where nothing names one."""
+        """The columns by which people identify its rows; empty where no key does."""
         return self.primary or (self.keys[0].columns if self.keys else ())
 
     def key_within(self, names: Collection[str]) -> tuple[str, ...]:
-        """The first key whose columns are all among these, the primary key before others; empty for none."""
+        """Return the first key whose columns are all among `names`, the primary key before others; empty for none."""
         keys = (self.primary, *(key.columns for key in self.keys))
         return next((key for key in keys if key and set(key) <= set(names)), ())
 
     @property
     def label(self) -> str:
-        """The name for people, with its schema where that says something."""
+        """The table's name for people, with its schema unless that is the default one."""
         return label_of(self.schema, self.name)
 
     @property
@@ -115,12 +115,12 @@ class Table:
         return tuple(column.name for column in self.columns)
 
     def types_of(self, names: Sequence[str]) -> tuple[str | None, ...]:
-        """The types of these columns; None for one that is not there, or is no column (a row's number)."""
+        """Return the types of these columns; None for a name that is no column (a row's number) or does not exist."""
         types = {column.name: column.type for column in self.columns}
         return tuple(types.get(name) for name in names)
 
     def column(self, name: str) -> Column:
-        """The column of that name; KeyError where there is none."""
+        """Return the column of that name; StopIteration where there is none."""
         return next(c for c in self.columns if c.name == name)
 
     @cached_property
@@ -132,7 +132,7 @@ class Table:
 
     @cached_property
     def called(self) -> sa.TableClause | sa.Alias:
-        """As `clause`, under its alias where it has one."""
+        """The same as `clause`, under the table's alias where it has one."""
         if self.alias is None:
             return self.clause
         called = self.clause.alias(quoted(self.alias))
@@ -140,7 +140,7 @@ class Table:
         return called
 
     def alone(self, statement: Statement) -> Statement:
-        """The statement, without the rows of inheriting tables if it is about this table alone."""
+        """Return the statement, which leaves out the rows of inheriting tables where `only` is set."""
         if not self.only:
             return statement
         if isinstance(statement, sa.Select):
@@ -152,8 +152,8 @@ Limited = TypeVar("Limited", sa.Delete, sa.Update)
 
 
 def limited(statement: Limited, rows: int) -> Limited:
-    """DELETE … LIMIT, where `Keys.limits_deletes`: of the dialects that SQLAlchemy knows, MySQL's alone has it.
+    """Return the DELETE or UPDATE with a LIMIT, for databases where `Keys.limits_deletes`.
 
-    UPDATE … LIMIT as well.
+    Of the dialects that SQLAlchemy has, only MySQL's can write it.
     """
     return statement.with_dialect_options(mysql_limit=rows)

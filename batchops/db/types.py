@@ -1,6 +1,6 @@
 """Types of keys and of the columns of batchops' own tables.
 
-A database that spells one in its own way says so with `sqlalchemy.ext.compiler.compiles`.
+A database with its own name for a type defines it with `sqlalchemy.ext.compiler.compiles`.
 """
 
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 KeyValue = tuple[Any, ...]
-"""One row's key: a value per column as the driver takes and gives it, so that it can be compared and looked up."""
+"""The key of one row: a value for each column, as the driver takes and gives it, to compare and to look up."""
 
 
 class LongText(sa.Text):
@@ -16,11 +16,11 @@ class LongText(sa.Text):
 
 
 class Whole(sa.BigInteger):
-    """Whole numbers by which a table may number its rows itself."""
+    """Whole numbers; a primary key of this type may be numbered by the database."""
 
 
 class KeyText(sa.Text):
-    """Text of at most `width` characters that a key may hold; another for each other text, in upper or lower case."""
+    """Text of at most `width` characters for use in a key; texts that differ in case alone are different."""
 
     def __init__(self, width: int = 200) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A database URL taken apart, before any driver sees it and without ever repeating what is secret in it."""
+"""Splits a database URL into its parts before any driver sees it; errors never repeat its secrets."""
 
 import re
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _ENCODE = 'write the special characters of user, password and names as %XX: "@" 
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of a URL as they were written, still percent-encoded."""
+    """The parts of a URL as they are written, still percent-encoded."""
 
     scheme: str
     user: str | None
@@ -34,12 +34,12 @@ class Parts:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The query's parameters, decoded; of a repeated one the last."""
+        """The decoded parameters of the query; of a repeated one, the last counts."""
         return dict(parse_qsl(self.query, keep_blank_values=True))
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every password in it, as written and decoded."""
+        """Every password in the URL, as written and decoded."""
         written = [value for name, value in self._pairs() if _SECRET_KEY.search(name)]
         written += [self.password] if self.password else []
         # A "+" is a space to some drivers and itself to libpq.
@@ -55,7 +55,7 @@ class Parts:
         return f"{self.scheme}://{user}{self.hosts}{path}" + (f"?{'&'.join(pairs)}" if pairs else "")
 
     def written(self, scheme: str) -> str:
-        """The URL as it was given, passwords included, under that scheme."""
+        """Return the URL as it was given, passwords included, but with this scheme."""
         user = "" if self.user is None else self.user + "@"
         if self.password is not None:
             user = f"{self.user}:{self.password}@"
@@ -69,7 +69,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class DriverUrl:
-    """What a family made of a URL."""
+    """What one database's reader has made from the parts of a URL."""
 
     url: URL = field(repr=False)
     conninfo: str = field(default="", repr=False)
@@ -77,7 +77,7 @@ class DriverUrl:
 
 
 def split(text: str) -> Parts:
-    """Take a URL apart; an error says what is wrong with it and repeats none of it."""
+    """Split a URL into its parts; a UsageError says what is wrong with the URL and repeats none of it."""
     if not text.isprintable():
         raise UsageError("The database URL holds a control character.", f"{_ENCODE}")
     found = _URL.fullmatch(text)
@@ -85,7 +85,7 @@ def split(text: str) -> Parts:
         raise UsageError("This is not a database URL.", f"it starts with {', '.join(examples())}.")
     userinfo = found["userinfo"]
     user, colon, password = (userinfo or "").partition(":")
-    # A "@" that belongs to a password would put the rest of the password in the host, and so into messages.
+    # If a password had an unencoded "@", the rest of the password would be read as the host and get into messages.
     if "@" in (userinfo or "") or (found["hosts"] and "@" in (found["path"] or "")):
         raise UsageError('The database URL holds more than one "@", or one in its path.', f"{_ENCODE}")
     return Parts(
@@ -99,7 +99,10 @@ def split(text: str) -> Parts:
 
 
 def host_and_port(hosts: str) -> tuple[str | None, int | None]:
-    """One host, IPv6 in brackets, and its port; errors repeat neither, a password may be there."""
+    """Return one host, an IPv6 address without its brackets, and its port.
+
+    Errors repeat neither of them, as a part of a password may be there.
+    """
     found = re.fullmatch(r"(\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<name>[^:\[\]]*))(:(?P<port>.*))?", hosts)
     if found is None:
         raise UsageError("The host in the database URL cannot be read.", "an IPv6 address is written in [ ].")
@@ -107,7 +110,7 @@ def host_and_port(hosts: str) -> tuple[str | None, int | None]:
 
 
 def port_number(text: str | None) -> int | None:
-    """A port, or None for an empty one."""
+    """Return the port as a number; None for an empty text."""
     if not text:
         return None
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65536:
@@ -116,7 +119,7 @@ def port_number(text: str | None) -> int | None:
 
 
 def refuse_unknown(parameters: Mapping[str, str], known: frozenset[str], whose: str) -> None:
-    """UsageError for a parameter of the URL that the driver would not take."""
+    """Raise UsageError for a parameter of the URL that is not among the driver's `known` ones."""
     for name in parameters:
         if name not in known:
             what = f' "{name}"' if re.fullmatch(r"[A-Za-z][A-Za-z_-]{0,30}", name) else ""
@@ -127,7 +130,7 @@ def refuse_unknown(parameters: Mapping[str, str], known: frozenset[str], whose: 
 
 
 def masked(text: str) -> str:
-    """Text of unknown origin, with what looks like a password in it replaced."""
+    """Return text of unknown origin with everything that looks like a password replaced by ***."""
     for pattern, replacement in _IN_TEXT:
         text = pattern.sub(replacement, text)
     return text

@@ -1,4 +1,4 @@
-"""Where a URL can be kept instead of the command line: env:NAME, file:PATH, cmd:ARGV."""
+"""References to a URL that is kept outside the command line: env:NAME, file:PATH, cmd:ARGV."""
 
 import os
 import shlex
@@ -25,13 +25,13 @@ class FetchedUrl:
 
 
 def is_reference(text: str) -> bool:
-    """Whether the text says where the URL is, rather than being one."""
+    """Whether the text is a reference to a URL, and not a URL itself."""
     kind, colon, rest = text.partition(":")
     return bool(colon) and kind in {"env", "file", "cmd"} and not rest.startswith("//")
 
 
 def fetch(reference: str, environ: Mapping[str, str], what: str = "database URL") -> FetchedUrl:
-    """What the reference points at, which is a `what`; UsageError where there is nothing."""
+    """Return the text that the reference points at; UsageError where there is none. `what` names it in messages."""
     kind, _, rest = reference.partition(":")
     fetched = {"env": _from_variable, "file": _from_file, "cmd": _from_command}[kind](rest.strip(), environ, what)
     if not fetched.text:

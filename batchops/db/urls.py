@@ -1,4 +1,4 @@
-"""Finds the database that is meant by a URL, and keeps passwords out of all output."""
+"""Finds the database that a URL names, and keeps passwords out of all output."""
 
 import re
 from collections.abc import Mapping
@@ -23,38 +23,38 @@ _NOT_GIVEN = "No database is named."
 
 @dataclass(frozen=True)
 class DatabaseAddress:
-    """Where a database is. `shown` may be printed; nothing else of it."""
+    """The address of a database. Only `shown` may be printed."""
 
     url: sa.URL = field(repr=False)
-    """For create_engine, the driver filled in; of secrets it holds the password alone: see `conninfo`."""
+    """The URL for create_engine, with the driver. The password is the only secret in it; `conninfo` has them all."""
     database: str
     """The name that it is registered by."""
     shown: str
     """The URL as it was given, with *** for every password."""
     on_command_line: bool = False
-    """Whether a password stood in the text of --url."""
+    """Whether the text of --url had a password in it."""
     conninfo: str = field(default="", repr=False)
-    """What libpq is to be given, whole; empty where the driver is another one."""
+    """The complete connection string for libpq; empty for other drivers."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
     warnings: tuple[str, ...] = ()
-    """What to tell the user once."""
+    """Warnings that the user gets once."""
 
     @property
     def name(self) -> str:
-        """The database and its host, as a person calls them: new_audit (127.0.0.1)."""
+        """The database and its host, for people: new_audit (127.0.0.1)."""
         authority, _, path = self.shown.partition("://")[2].partition("?")[0].partition("/")
         host = authority.rpartition("@")[2]
-        database = path.rpartition("/")[2]  # of a file its own name
+        database = path.rpartition("/")[2]  # for a file, its name without the folder
         return f"{database} ({host})" if database and host else database or host or self.shown
 
     @property
     def bare(self) -> str:
-        """`shown` as a command may repeat it: nothing where the password stood."""
+        """`shown` for use in a suggested command: without the *** in place of the password."""
         return self.shown.replace(":***@", "@")
 
 
 def address(given: str | None, environ: Mapping[str, str]) -> DatabaseAddress:
-    """The database that --url names (`given`), else BATCHOPS_URL, else DATABASE_URL; else UsageError."""
+    """Return the database that --url (`given`) names, else BATCHOPS_URL, else DATABASE_URL; UsageError if none does."""
     named, by_flag = _named(given, environ)
     if is_reference(named.text):
         named, by_flag = fetch(named.text, environ), False
@@ -79,16 +79,16 @@ def address(given: str | None, environ: Mapping[str, str]) -> DatabaseAddress:
 
 
 def file_address(path: str) -> DatabaseAddress:
-    """A file that is made where it does not exist: a SQLite database."""
+    """Return the address of a SQLite file that is made when it does not exist."""
     named = address(f"sqlite:///{quote(path)}?mode=rwc", {})
     return replace(named, shown=f"sqlite:///{path}")
 
 
 def redact(text: str, address: DatabaseAddress) -> str:
-    """The text without the address's passwords, in whatever form, and without what looks like one."""
+    """Return the text with *** for the address's passwords, in any form, and for anything that looks like one."""
     forms = {form for secret in address.secrets for form in _forms(secret)}
-    # Longest first: a short form may be part of a longer one. A password of one or two characters would
-    # blot out every such letter and is no secret.
+    # Longest first: a short form may be part of a longer one. A password of one or two characters is no secret, and
+    # replacing it would destroy every text with these letters.
     for form in sorted((form for form in forms if len(form) > 2), key=len, reverse=True):
         text = text.replace(form, "***")
     return masked(text)

@@ -1,4 +1,4 @@
-"""A connection of the caller, inside a transaction of the caller."""
+"""Statements on the user's own connection, inside the user's own transaction."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -9,23 +9,23 @@ from batchops.errors import UsageError
 
 
 class UserDriver(Protocol):
-    """How the connections of one driver are spoken to."""
+    """How to use the connections of one driver."""
 
     quote: str
-    """What encloses a name."""
+    """The quote around names."""
     place: str
-    """The mark of a value."""
+    """The placeholder for a value."""
     binary: str
-    """SQL that gives a row where a column, by its table and name, keeps bytes as they are; empty: each does."""
+    """SQL that returns a row if the column, given by table and name, stores bytes unchanged; empty: all columns do."""
     events: EventTables
-    """How its database keeps events."""
+    """How its database makes and reads event tables."""
 
     def alone(self, connection: Any) -> bool:
-        """Whether the next statement would be a transaction of its own."""
+        """Whether the next statement would be a transaction of its own (autocommit, and no transaction begun)."""
 
 
 class UserConnection:
-    """Statements in somebody else's transaction; it is neither begun nor ended here.
+    """Runs statements in the user's transaction, which batchops neither begins nor ends.
 
     `connection` is SQLAlchemy's Connection or Session, or a connection of psycopg, PyMySQL or sqlite3.
     """
@@ -47,16 +47,16 @@ class UserConnection:
         self.events = self._speech.events
 
     def table(self, name: str) -> str:
-        """A table's name as SQL; a dot parts schema and name."""
+        """Return a table's name as SQL; a dot separates schema and name."""
         return ".".join(map(self.column, name.split(".")))
 
     def column(self, name: str) -> str:
-        """A column's name as SQL."""
+        """Return a column's name as SQL."""
         quote = self._speech.quote
         return quote + name.replace(quote, quote * 2) + quote
 
     def check(self) -> None:
-        """UsageError where every statement would be a transaction of its own."""
+        """Raise UsageError if every statement would be a transaction of its own."""
         if self._speech.alone(self._driver):
             raise UsageError(
                 "The connection is in autocommit mode and in no transaction: an event would be kept though its "
@@ -65,12 +65,12 @@ class UserConnection:
             )
 
     def takes_bytes(self, table: str, column: str) -> bool:
-        """Whether bytes stay what they are in that column."""
+        """Whether that column stores bytes unchanged."""
         sql = self._speech.binary
         return not sql or bool(self.fetch(sql, (self.table(table), column)))
 
     def fetch(self, sql: str, values: Sequence[Any]) -> list[Any]:
-        """Execute it, a text of ours with `?` for each value; the rows."""
+        """Run batchops' own SQL, which has `?` for each value, and return the rows."""
         sql = sql.replace("?", self._speech.place)
         if self._sqlalchemy:
             return list(self._mapped.exec_driver_sql(sql, tuple(values)))
@@ -82,9 +82,9 @@ class UserConnection:
             cursor.close()
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """A row for each of `rows`, with a value for each column."""
+        """Insert `rows`, each with a value for each column."""
         names = f"{self.table(table)} ({', '.join(map(self.column, columns))})"
-        if self._speech.place == "%s":  # the driver takes a name's percent sign for the mark of a value
+        if self._speech.place == "%s":  # the driver would take a percent sign in a name for a placeholder
             names = names.replace("%", "%%")
         sql = f"INSERT INTO {names} VALUES ({', '.join(self._speech.place for _ in columns)})"
         if self._sqlalchemy:
@@ -98,5 +98,5 @@ class UserConnection:
 
 
 def _is(value: Any, package: str, name: str) -> bool:
-    """Without importing the package: code that has such a value has it imported."""
+    """Whether the value is of that class. The package is not imported: if there is such a value, it has been."""
     return any(b.__module__.partition(".")[0] == package and b.__name__ == name for b in type(value).__mro__)

@@ -1,6 +1,6 @@
-"""A column's value outside the database: as JSON for handlers, as a text in messages, keys and reports.
+"""Column values outside the database: as JSON for handlers, as text in messages, keys and reports.
 
-Exact, or as the server's own text; never rounded, never replaced.
+They are exact or the server's own text; they are never rounded and never replaced.
 """
 
 import base64
@@ -22,7 +22,7 @@ class JsonText(str):
 
 
 def as_python(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows for a function: documents as the objects that they describe, with numbers that are not rounded."""
+    """Return the rows for a Python handler: JSON documents become Python objects, with numbers that are not rounded."""
     own = list(map(dict, rows))
     if JsonText in set(map(type, chain.from_iterable(map(dict.values, own)))):
         for row in own:
@@ -31,9 +31,10 @@ def as_python(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def as_json(value: Any) -> str:
-    """The value as JSON on one line: what a JSON number would round is a text, and so is a moment; bytes are base64.
+    """Return the value as JSON on one line.
 
-    A document is in it as it is.
+    Numbers that a JSON number would round, and moments, become strings; bytes become base64. A JSON document stays
+    unchanged but for its line breaks.
     """
     kind = type(value)
     if kind is str:
@@ -59,7 +60,7 @@ def as_json(value: Any) -> str:
 
 
 def as_text(value: Any) -> str:
-    """The value as it is in a text; bytes in hexadecimal digits."""
+    """Return the value as text; bytes in hexadecimal digits."""
     kind = type(value)
     if kind is str:  # nearly all are, and a match takes longer
         text: str = value
@@ -85,7 +86,7 @@ def as_text(value: Any) -> str:
 
 
 def as_bytes(value: Any) -> bytes:
-    """The value as the content of a message: bytes as they are, anything else as its text."""
+    """Return the value as the content of a message: bytes unchanged, any other value as its text."""
     if isinstance(value, str):
         try:
             return value.encode()
@@ -95,7 +96,7 @@ def as_bytes(value: Any) -> bytes:
 
 
 def span(value: timedelta) -> str:
-    """Hours, minutes, seconds, as both servers read and write it: `-838:59:59`, `26:00:00.5`."""
+    """Return a duration in hours, minutes and seconds, as PostgreSQL and MySQL write it: `-838:59:59`, `26:00:00.5`."""
     seconds, part = divmod(abs(value) // timedelta(microseconds=1), 1_000_000)
     minutes, hours = seconds // 60 % 60, seconds // 3600
     fraction = f".{part:06}" if part else ""
@@ -107,12 +108,12 @@ def _parsed(document: JsonText) -> Any:
 
 
 def _whole(digits: str) -> int | Decimal:
-    """Python refuses to read very long ones as whole numbers."""
+    """Return the whole number; as a Decimal if it has more digits than Python's `int` reads."""
     return int(digits) if len(digits) < sys.int_info.default_max_str_digits else Decimal(digits)
 
 
 def _encodable(text: str) -> bool:
-    """Whether it is text at all: SQLite keeps any bytes as one, which Python then shows as half surrogate pairs."""
+    """Whether the text is valid Unicode: SQLite stores any bytes as text, which Python reads as lone surrogates."""
     if text.isascii():
         return True
     try:
@@ -131,5 +132,5 @@ def _base64(value: bytes) -> str:
 
 
 def _unbounded(value: float) -> str:
-    """As PostgreSQL spells it."""
+    """Return NaN or an infinity as PostgreSQL writes it."""
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
