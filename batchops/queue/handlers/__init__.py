@@ -1,4 +1,4 @@
-"""The handlers of a queue: one file for each kind."""
+"""The handlers, which work on the rows of a queue: one file for each kind."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ from batchops.errors import BatchopsError, TransientError, UnreachableError
 from batchops.runtime.stop import Stop
 
 Values = Mapping[str, Any]
-"""A row as a handler sees it: its columns by name."""
+"""A row in the form in which a handler gets it: its values by the name of the column."""
 
 
 def json_line(row: Values) -> str:
-    """A row as one line of JSON, each value exact, for handlers outside this process."""
+    """Return a row as one line of JSON with exact values, for a handler outside this process."""
     return as_json(dict(row))
 
 
 @dataclass(frozen=True)
 class Failed:
-    """One row was not done, and why."""
+    """The handler failed at a row, with the reason."""
 
     reason: str
     final: bool = False
     """Whether another attempt would only fail again."""
     after: float | None = None
-    """Seconds until the next attempt, where the other side asked for that."""
+    """Seconds until the next attempt, if the other side asked for that."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reason", spelled(self.reason))
@@ -36,52 +36,55 @@ class Failed:
 
 @dataclass(frozen=True)
 class Unmarked(Failed):
-    """The database refuses the row's mark, whatever became of its work."""
+    """The database refused to mark the row. The handler may have done its work."""
 
     flag: str = ""
-    """Which flag's it is; empty: the one that makes rows done."""
+    """The flag that gave the refused mark; "" for the one that marks rows as done."""
 
 
 @dataclass(frozen=True)
 class Unstarted:
-    """Nobody began to work on the row."""
+    """The handler did not begin to work on the row."""
 
 
 Result = Failed | Unstarted | None
-"""None: done."""
+"""What became of a row. None: the handler has done its work."""
 
 
 class HandlerError(BatchopsError):
-    """The handler itself is broken, whatever the rows are: nothing is marked, and the run ends."""
+    """The handler itself is broken, and no row is to blame: no row is marked, and the run ends."""
 
 
 class HandlerLeftError(Exception):
-    """A handler meant to end the process, as by sys.exit(): it failed for these rows, and the drain continues."""
+    """A handler tried to end the process, as by sys.exit(). Its rows failed, and the drain continues."""
 
 
 class HandlerDownError(TransientError):
-    """What the handler hands rows to does not answer, and has had none of them: no row is to blame."""
+    """The service that the handler sends rows to does not answer, and got none of them. No row is to blame."""
 
 
 class HandlerLoginError(UnreachableError):
-    """What the handler hands rows to refuses its credentials: no row is to blame, and waiting does not help."""
+    """The service that the handler sends rows to refuses its credentials. No row is to blame; waiting does not help."""
 
 
 class Handler(Protocol):
-    """Works on rows and tells of each what became of it; an exception means that none of them is done."""
+    """Works on rows, and returns for each what became of it. If it raises an exception, none of them is done."""
 
     in_transaction: bool
-    """Whether it works on the finalising transaction's own connection."""
+    """Whether the handler works on the connection of the finalising transaction."""
     can_crash: bool
-    """Whether a row can take the process along: then what was lost once is tried alone."""
+    """Whether a row can crash the process. If so, a row whose lease was lost once is tried alone."""
     isolate_failed: bool
-    """Whether one row's fault may fail the whole batch: then a row that failed once is tried alone."""
+    """Whether one bad row may fail the whole batch. If so, a row that failed once is tried alone."""
 
     def __call__(self, rows: Sequence[Values], connection: sa.Connection | None, stop: Stop) -> Sequence[Result]:
-        """A result per row, in their order. What is not `can_crash` heeds `stop` by itself."""
+        """Work on the rows, and return a result for each, in the same order.
+
+        A handler that is not `can_crash` obeys `stop` by itself.
+        """
 
     def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
-        """Called before the first batch: the columns that tell rows apart, and the listener for what is odd."""
+        """Prepare for the first batch. `key` names the columns that identify a row; `warn` reports a warning."""
 
     def close(self) -> None:
-        """Release processes and connections; called again, it does nothing."""
+        """Release processes and connections. A second call does nothing."""

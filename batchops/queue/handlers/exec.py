@@ -1,4 +1,4 @@
-"""`--exec`: a program run once a row, without a shell."""
+"""The handler of `--exec`: runs a program once for each row, without a shell."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,11 +11,11 @@ from batchops.queue.handlers.program import argv_of
 from batchops.runtime.stop import Stop
 
 STDERR_BYTES = 8_192
-"""Bytes of stderr in which the reason of a failure is looked for."""
+"""Bytes at the end of stderr that are searched for the reason of a failure."""
 
 
 class ExecHandler:
-    """One process a row: the row as JSON on its stdin; exit 0 is done."""
+    """Starts a process for each row, with the row as JSON on its stdin. Exit code 0 means done."""
 
     in_transaction = False
     can_crash = False
@@ -32,15 +32,15 @@ class ExecHandler:
         connection: sa.Connection | None,  # noqa: ARG002  the protocol's shape
         stop: Stop,
     ) -> Sequence[Result]:
-        # What there is no time for is released: the deadline is the whole batch's.
+        # Rows that no time is left for are released: the deadline holds for the whole batch.
         end = time.monotonic() + self._deadline / 2
         return [Unstarted() if stop.asked or time.monotonic() > end else self._one(row, stop) for row in rows]
 
     def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
-        """It needs neither."""
+        """Do nothing: this handler needs neither the key nor warnings."""
 
     def close(self) -> None:
-        """Every process has ended with its row."""
+        """End the thread that starts programs. Every program has ended with its row."""
         self._spawner.close()
 
     def _one(self, row: Values, stop: Stop) -> Result:
@@ -53,27 +53,27 @@ class ExecHandler:
         output = _stderr_tail(child, limit)
         if limit.passed:
             child.end(limit.left)
-            return self._cut(child.code, limit, stop)
+            return self._result_at_limit(child.code, limit, stop)
         if child.code == 0:
             child.leave()
             return None
         last = time.monotonic() + LAST_SECONDS
-        child.end(lambda: last - time.monotonic())  # nothing of this attempt continues beside the next
+        child.end(lambda: last - time.monotonic())  # nothing of this attempt may run beside the next one
         return Failed(f"{_ended(child.code)}: {_last_line(output)}"[:400])
 
-    def _cut(self, code: int, limit: TimeLimit, stop: Stop) -> Result:
-        """It was told to end: what became of the row."""
+    def _result_at_limit(self, code: int, limit: TimeLimit, stop: Stop) -> Result:
+        """Return what became of the row of a program that was told to end."""
         if limit.passed == "deadline":
             half = self._deadline / 2
             return Failed(f"{self._argv[0]} did not end within {half:g} s, half of --deadline, and was killed")
-        if code == 0:  # it came to its end in the last seconds of the grace period
+        if code == 0:  # it finished in the last seconds of the grace period
             return None
         stop.cut = True
         return Unstarted()
 
 
 def _stderr_tail(child: Child, limit: TimeLimit) -> bytes:
-    """The end of what it said until it ended or its time was over."""
+    """Return the end of the program's stderr, read until the program ended or its time was over."""
     output = b""
     while not child.ended:
         pause = limit.look()

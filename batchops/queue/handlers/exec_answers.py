@@ -1,4 +1,4 @@
-"""The answers of a program to the rows of a batch: which row each is about, and whether they can be trusted."""
+"""Reads a program's answers to the rows of a batch: which row each is about, and whether they can be trusted."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,14 +11,14 @@ _VERDICT = ("ok", "error", "final")
 
 
 class Answers:
-    """The answers to one batch of rows, taken as they come.
+    """The answers to one batch of rows, added as they arrive.
 
-    Answers that name their row's key belong to that row. Answers without are matched by their order, and count only
-    as a whole: one line too many or too few, and nobody knows which row any of them is about.
+    An answer with a key belongs to the row of that key. Answers without keys are matched to the rows by their order.
+    They count only if there is one for each row: with one line too many or too few, no answer's row is known.
     """
 
     def __init__(self, rows: Sequence[Values], key: Sequence[str], earlier: frozenset[str] = frozenset()) -> None:
-        """`key`: the columns that tell rows apart. `earlier`: names of rows that were answered before."""
+        """`key`: the columns that identify a row. `earlier`: names of the rows of the batch before."""
         self.lines = [json_line(row) for row in rows]
         self._key = tuple(key)
         names = [_name([sent.get(column) for column in self._key]) for sent in map(_read, self.lines)]
@@ -28,15 +28,15 @@ class Answers:
         self._by_key: dict[int, Result] = {}
         self._in_order: list[Result] = []
         self.heard = 0
-        """Lines so far, whatever they say."""
+        """Lines that the program has printed so far, valid or not."""
         self.wrong = ""
-        """Why none of the answers can be trusted; empty where nothing is wrong so far."""
+        """Why none of the answers can be trusted; "" if nothing is wrong so far."""
         self.stray = False
-        """Whether an answer to an earlier batch came too."""
+        """Whether the last keyed answer that named no row of this batch was for an earlier batch."""
 
     @property
     def count(self) -> int:
-        """Lines that were results."""
+        """Return the number of lines that were results."""
         return len(self._by_key) + len(self._in_order)
 
     @property
@@ -51,7 +51,7 @@ class Answers:
 
     @property
     def results(self) -> Mapping[int, Result]:
-        """Results by the row's place in the batch, as far as they can be trusted."""
+        """Return the results that can be trusted, by the row's place in the batch."""
         if self.wrong:
             return {}
         if self.keyed:
@@ -59,7 +59,7 @@ class Answers:
         return dict(enumerate(self._in_order)) if self.full else {}
 
     def add(self, text: str) -> None:
-        """Take one line that the program has said."""
+        """Add one line that the program has printed."""
         self.heard += 1
         try:
             self._add(_read(text), text)
@@ -67,7 +67,7 @@ class Answers:
             self.wrong = self.wrong or f"with text that is not JSON: {_short(text)}"
 
     def unfinished(self, text: str) -> None:
-        """Take what it has said without an end of line, once it is known to say no more."""
+        """Add a line without an end, once no more of it is expected: none of the answers can be trusted then."""
         self.wrong = self.wrong or f"with an unfinished line: {_short(text)}"
 
     def _add(self, answer: Any, text: str) -> None:
@@ -94,7 +94,7 @@ class Answers:
             self._by_key[place] = result
 
     def _named(self, fields: Mapping[str, Any]) -> Iterator[str]:
-        """The names that the answer may give to its row: by the row's own columns, or by "key"."""
+        """Yield the names of the row that the answer may mean: by the row's key columns, and by the field "key"."""
         if set(self._key) <= fields.keys() and not set(self._key) & set(_VERDICT):
             yield _name([fields[column] for column in self._key])
         match fields.get("key"):
@@ -113,7 +113,7 @@ _NOT_OK = "the program answered that the row is not ok"
 
 
 def _verdict(answer: Any) -> tuple[Result, Mapping[str, Any]]:
-    """What a line says of a row, and its fields; _NONE where it says nothing."""
+    """Return the result that an answer means, and its fields; the result is _NONE if the answer has none."""
     if isinstance(answer, dict):
         return _verdict_of(answer), answer
     match answer:
@@ -144,18 +144,18 @@ def _verdict_of(fields: Mapping[str, Any]) -> Result:
 
 
 def _read(text: str) -> Any:
-    """JSON whose numbers are texts, each written in one way: nothing is rounded, 5 and "5" are the same key."""
+    """Parse JSON with each number as a text in one normal form: nothing is rounded, and 5 and "5" are the same key."""
     return json.loads(text, parse_int=_Number, parse_float=lambda number: _Number(f"{Decimal(number).normalize():f}"))
 
 
 class _Number(str):
-    """A number as it was written: no reason for a failure."""
+    """The text of a JSON number, which is not taken for the reason of a failure."""
 
     __slots__ = ()
 
 
 def _name(values: Sequence[Any]) -> str:
-    """A key as one text, another for every other key."""
+    """Return a key as one text, different for each key."""
     return json.dumps([value if isinstance(value, str) else json.dumps(value) for value in values], ensure_ascii=False)
 
 

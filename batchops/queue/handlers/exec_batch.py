@@ -1,4 +1,4 @@
-"""`--exec-batch`: a program that stays up, rows in and results out, a JSON line each."""
+"""The handler of `--exec-batch`: a program that stays up, and reads rows and prints results as JSON lines."""
 
 import signal
 import threading
@@ -15,18 +15,21 @@ from batchops.queue.handlers.program import argv_of
 from batchops.runtime.stop import Stop
 
 LONGEST_LINE_BYTES = 1_000_000
-"""Bytes of a result line."""
+"""The most bytes of a result line."""
 SINGLY = 3
-"""Rows tried one by one after a program died without an answer: if it dies at each, it is broken."""
+"""Rows that are tried one by one after a program died without an answer. If it dies at each, it is broken.
+
+Also the batches with wrong answers after which a program that has never answered right counts as broken.
+"""
 QUIET = 0.02
-"""Seconds without a further line after which answers without keys are taken for all that there are."""
+"""Seconds without a further line after which answers without keys count as complete."""
 CLOSE_TIMEOUT = 1.0
 """Seconds for a program to end by itself once its stdin is closed."""
 DIED = Failed("the program ended without an answer to this row")
 
 
 class ExecBatchHandler:
-    """One process for each worker, started when it is first needed and again after it died."""
+    """Asks one process for each worker. It starts the process when one is needed, and again after it died."""
 
     in_transaction = False
     can_crash = False
@@ -42,11 +45,12 @@ class ExecBatchHandler:
         self._running: set[Program] = set()
         self._free: list[Program] = []
         self._wrong = 0
-        """Batches whose answers could not be trusted, before the first whose could."""
+        """Batches whose answers could not be trusted."""
         self._right = False
+        """Whether the program has answered a whole batch right."""
 
     def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
-        """The columns that answers name rows by, and the listener for lines that came too late for any batch."""
+        """Note the columns that answers name rows by, and where to report lines that belong to no batch."""
         self._key, self._warn = key, warn
 
     def __call__(
@@ -55,21 +59,21 @@ class ExecBatchHandler:
         connection: sa.Connection | None,  # noqa: ARG002  the protocol's shape
         stop: Stop,
     ) -> Sequence[Result]:
-        return self._worked(rows, TimeLimit(self._deadline, stop), stop)
+        return self._work(rows, TimeLimit(self._deadline, stop), stop)
 
     def close(self) -> None:
-        """End every process: its stdin is closed, and after a moment it is killed."""
+        """End every process: close its stdin, and end it if it does not end by itself in time."""
         with self._guard:
             running, self._running, self._free = list(self._running), set(), []
         for program in running:
             program.close()
         self._spawner.close()
 
-    def _worked(self, rows: Sequence[Values], limit: TimeLimit, stop: Stop) -> Sequence[Result]:
+    def _work(self, rows: Sequence[Values], limit: TimeLimit, stop: Stop) -> Sequence[Result]:
         limit.look()
         if limit.passed:
             return [Unstarted()] * len(rows)
-        answers, end = self._asked(rows, limit)
+        answers, end = self._ask(rows, limit)
         if answers.wrong:
             return self._distrusted(answers, len(rows))
         results = answers.results
@@ -90,22 +94,28 @@ class ExecBatchHandler:
         return [results[place] if place in results else again[left.index(place)] for place in range(len(rows))]
 
     def _without_answer(self, rows: Sequence[Values], limit: TimeLimit, stop: Stop) -> Sequence[Result]:
-        """The program died over one of these: the halves, each with another process, until that one is alone."""
+        """Return the results of rows that the program died at without an answer.
+
+        The rows are halved, each half with a new process, until the row that it dies at is alone.
+        """
         if len(rows) == 1:
             return [DIED]
         if len(rows) >= SINGLY and not self._right:
-            first = [one for row in rows[:SINGLY] for one in self._worked([row], limit, stop)]
+            first = [one for row in rows[:SINGLY] for one in self._work([row], limit, stop)]
             if all(one is DIED for one in first):
                 raise HandlerError(
                     f"{self._argv[0]} ends without answering a row, whichever row it gets.",
                     "run it by hand: it must read JSON lines and answer each with a line, and stay up.",
                 )
-            return [*first, *(self._worked(rows[SINGLY:], limit, stop) if rows[SINGLY:] else ())]
+            return [*first, *(self._work(rows[SINGLY:], limit, stop) if rows[SINGLY:] else ())]
         middle = (len(rows) + 1) // 2
-        return [*self._worked(rows[:middle], limit, stop), *self._worked(rows[middle:], limit, stop)]
+        return [*self._work(rows[:middle], limit, stop), *self._work(rows[middle:], limit, stop)]
 
     def _distrusted(self, answers: Answers, rows: int) -> Sequence[Result]:
-        """Nobody knows which row an answer is about: all of them failed, none is done."""
+        """Return a failure for each row: it is not known which row an answer is about, so none counts as done.
+
+        Raise HandlerError if the program has never answered right.
+        """
         self._wrong += 1
         text = f"{self._argv[0]} answered {answers.wrong}"
         if not self._right and (self._wrong >= SINGLY or (rows >= SINGLY and not answers.count)):
@@ -114,30 +124,33 @@ class ExecBatchHandler:
             )
         return [Failed(text if rows == 1 else f"{text}; nothing of its batch of {rows} counts as done")] * rows
 
-    def _asked(self, rows: Sequence[Values], limit: TimeLimit) -> tuple[Answers, "AnswersEnd"]:
+    def _ask(self, rows: Sequence[Values], limit: TimeLimit) -> tuple[Answers, "AnswersEnd"]:
         program = self._program()
         answers = Answers(rows, self._key, program.answered)
         try:
             end = program.ask(answers, limit)
         except BaseException:
-            self._ended(program, limit)
+            self._end(program, limit)
             raise
         if end is AnswersEnd.WHOLE and not answers.wrong and not answers.stray:
             with self._guard:
                 self._free.append(program)
         else:
-            self._ended(program, limit)
+            self._end(program, limit)
         return answers, end
 
-    def _ended(self, program: "Program", limit: TimeLimit) -> None:
+    def _end(self, program: "Program", limit: TimeLimit) -> None:
         last = time.monotonic() + LAST_SECONDS
         program.end(limit.left if limit.passed else lambda: last - time.monotonic())
         with self._guard:
             self._running.discard(program)
 
     def _program(self) -> "Program":
-        """One that waits for rows; one that has said something that nobody asked for is not asked again."""
-        while (program := self._waiting()) is not None:
+        """Return a running program that waits for rows; start one if there is none.
+
+        A program that printed something after its last answer is ended, with a warning.
+        """
+        while (program := self._take_free()) is not None:
             if program.ready():
                 return program
             if program.unasked:
@@ -156,43 +169,43 @@ class ExecBatchHandler:
             self._running.add(program)
         return program
 
-    def _waiting(self) -> "Program | None":
+    def _take_free(self) -> "Program | None":
         with self._guard:
             return self._free.pop() if self._free else None
 
 
 class AnswersEnd(Enum):
-    """How asking a program ended."""
+    """How the answers of a program to a batch ended."""
 
     WHOLE = auto()
-    """It has answered, and says no more."""
+    """It has answered each row, and prints no more."""
     DIED = auto()
     OVER = auto()
-    """Its time was over."""
+    """Its time was over before it had answered each row."""
     WRONG = auto()
 
 
 class Program:
-    """A running program that is asked batch after batch."""
+    """A running program that gets batch after batch."""
 
     def __init__(self, child: Child, clock: Callable[[], float] = time.monotonic) -> None:
         self._child = child
         self._clock = clock
         self._begun = b""
-        """A line whose end has not come yet."""
+        """The start of a line whose end has not arrived yet."""
         self.answered: frozenset[str] = frozenset()
-        """Names of the rows of the last batch."""
+        """The names of the rows of the last batch."""
         self.unasked = ""
-        """What it has said when nobody had asked."""
+        """What the program has printed since the last batch."""
 
     def ready(self) -> bool:
-        """Whether it is up, and has said nothing since the last batch."""
+        """Whether the program runs, and has printed nothing since the last batch."""
         output = self._begun + self._child.wait_for_output(0)
         self.unasked = output.decode(errors="replace").strip()[:80]
         return not output and not self._child.ended
 
     def ask(self, answers: Answers, limit: TimeLimit) -> AnswersEnd:
-        """Send the rows of a batch, and take what it answers until there is an answer for each."""
+        """Send the rows of a batch, and read answers until there is one for each row or the time is over."""
         self.answered = answers.names
         self._child.feed("".join(f"{text}\n" for text in answers.lines).encode())
         last, slowest, stop_sent = self._clock(), 0.0, False
@@ -202,13 +215,13 @@ class Program:
                 stop_sent = True
                 self._child.signal(signal.SIGTERM)
             if limit.passed and limit.left() <= 0:
-                return self._over(answers, AnswersEnd.OVER)
+                return self._finish(answers, AnswersEnd.OVER)
             if answers.full and not self._child.unsent:
-                # A program without keys may still have an answer too many to say: about as long as its rows take.
+                # A program that answers without keys may print one line too many: wait about as long as for a row.
                 quiet = 0.0 if answers.keyed else max(QUIET, slowest)
                 if self._clock() - last >= quiet:
                     self._take(answers, self._child.wait_for_output(0))
-                    return self._over(answers, AnswersEnd.WHOLE)
+                    return self._finish(answers, AnswersEnd.WHOLE)
                 pause = min(pause, last + quiet - self._clock())
             before = answers.heard
             self._take(answers, self._child.wait_for_output(pause))
@@ -217,15 +230,15 @@ class Program:
                 last, slowest = now, max(slowest, now - last) if before else 0.0
             if self._child.ended:
                 self._take(answers, self._child.read_rest())
-                return self._over(answers, AnswersEnd.OVER if limit.passed else AnswersEnd.DIED)
+                return self._finish(answers, AnswersEnd.OVER if limit.passed else AnswersEnd.DIED)
         return AnswersEnd.WRONG
 
     def end(self, left: Callable[[], float]) -> None:
-        """End it, and all that it has started."""
+        """End the program and all that it has started."""
         self._child.end(left)
 
     def close(self) -> None:
-        """Close its stdin, and end it where it does not end by itself."""
+        """Close the program's stdin, and end it if it does not end by itself in time."""
         self._child.feed(b"", last=True)
         end = self._clock() + CLOSE_TIMEOUT
         while not self._child.ended and self._clock() < end:
@@ -240,10 +253,10 @@ class Program:
         for text in lines:
             answers.add(text.decode(errors="replace"))
         if len(self._begun) > LONGEST_LINE_BYTES:
-            answers.heard = len(answers.lines)  # whatever comes next is of this line
+            answers.heard = len(answers.lines)  # whatever comes next belongs to this line
             answers.unfinished(self._begun[:100].decode(errors="replace"))
 
-    def _over(self, answers: Answers, end: AnswersEnd) -> AnswersEnd:
+    def _finish(self, answers: Answers, end: AnswersEnd) -> AnswersEnd:
         if answers.full and self._begun:
             answers.unfinished(self._begun.decode(errors="replace"))
         if answers.wrong:

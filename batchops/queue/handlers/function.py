@@ -1,4 +1,4 @@
-"""`--call module:function`: a Python function that gets a batch's rows or one row, and the connection if it asks."""
+"""The handler of `--call module:function`: calls a Python function with the rows of a batch, or with one row."""
 
 import inspect
 import os
@@ -24,14 +24,17 @@ ONE = "row"
 
 
 def function_handler(function: Function, name: str, deadline: float) -> "FunctionHandler":
-    """The handler for a function: `(row)` and `(row, connection)` get a row each call, any other the whole batch."""
+    """Return the handler for a function: one call for each row if its first parameter is `row`, else for each batch.
+
+    A function with a second parameter gets the connection too.
+    """
     parameters = _parameters(function, name)
     kind = RowFunctionHandler if parameters[:1] == (ONE,) else FunctionHandler
     return kind(function, name, deadline, in_transaction=len(parameters) == 2)
 
 
 class FunctionHandler:
-    """Calls `handler(rows)` or `handler(rows, connection)`."""
+    """Calls `handler(rows)` or `handler(rows, connection)` once for each batch."""
 
     can_crash = True
     isolate_failed = False
@@ -46,10 +49,10 @@ class FunctionHandler:
         self,
         rows: Sequence[Values],
         connection: sa.Connection | None,
-        stop: Stop,  # noqa: ARG002  a call cannot be left off in the middle
+        stop: Stop,  # noqa: ARG002  a call cannot be interrupted
     ) -> Sequence[Result]:
         try:
-            answer = self._called(as_python(rows), connection)
+            answer = self._call(as_python(rows), connection)
         except TypeError as error:
             if "list indices must be integers" in str(error):
                 raise TypeError(f'{error}; it gets a list of rows: name its parameter "{ONE}" to get one') from error
@@ -65,17 +68,17 @@ class FunctionHandler:
         return [self._result(one) for one in answer]
 
     def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
-        """It needs neither."""
+        """Do nothing: this handler needs neither the key nor warnings."""
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is nothing to close."""
 
-    def _called(self, values: object, connection: sa.Connection | None) -> Any:
+    def _call(self, values: object, connection: sa.Connection | None) -> Any:
         try:
             return self._function(values, connection) if self.in_transaction else self._function(values)
         except Exception:
             raise
-        except BaseException as error:  # a thread of ours calls it: no Ctrl-C of the user's comes this way
+        except BaseException as error:  # not the user's Ctrl-C: that does not reach this thread
             text = reason_of(error)
             raise HandlerLeftError(f"the handler raised {type(error).__name__}{text and f': {text}'}") from error
 
@@ -102,15 +105,15 @@ class RowFunctionHandler(FunctionHandler):
         connection: sa.Connection | None,
         stop: Stop,
     ) -> Sequence[Result]:
-        # What there is no time for is released: the deadline is the whole batch's.
+        # Rows that no time is left for are released: the deadline holds for the whole batch.
         end = time.monotonic() + self._deadline / 2
         return [Unstarted() if stop.asked or time.monotonic() > end else self._one(row, connection) for row in rows]
 
     def _one(self, row: Values, connection: sa.Connection | None) -> Result:
         try:
-            return self._result(self._called(as_python([row])[0], connection))
+            return self._result(self._call(as_python([row])[0], connection))
         except Exception as error:
-            # A statement that failed in the rows' transaction may have ended it for all: the batch is then halved.
+            # A failed statement may have ended the transaction for all rows: then the caller halves the batch.
             ends_all = connection is not None and isinstance(error, DBAPIError)
             if ends_all or (failed := blamed(error)) is None:
                 raise
@@ -118,7 +121,7 @@ class RowFunctionHandler(FunctionHandler):
 
 
 def imported(reference: str, deadline: float) -> FunctionHandler:
-    """The function that `package.module:function` names; UsageError where there is none."""
+    """Return the handler for the function that `package.module:function` names; raise UsageError if there is none."""
     module_name, colon, path = reference.partition(":")
     if not (module_name and colon and path):
         raise UsageError(f'--call: "{reference}" is not of the form module:function.', "for example jobs.mail:send")
@@ -144,10 +147,10 @@ def imported(reference: str, deadline: float) -> FunctionHandler:
 
 
 def _parameters(function: Function, name: str) -> tuple[str, ...]:
-    """The names of the parameters that it must be given, one or two."""
+    """Return the names of the parameters to pass to the function, one or two; raise UsageError for any other."""
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):  # some built-in ones tell nothing
+    except (TypeError, ValueError):  # some built-in functions have no signature
         return ("rows",)
     positional = [
         p for p in signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)

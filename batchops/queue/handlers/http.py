@@ -1,4 +1,4 @@
-"""`--post URL`: each row as JSON by HTTP; 2xx alone is done."""
+"""The handler of `--post URL`: posts each row as JSON. Only a 2xx status means done."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,13 +13,13 @@ from batchops.runtime.stop import Stop
 
 RETRIED_STATUS = frozenset({408, 425, 429})
 CREDENTIALS = frozenset({401, 407})
-"""Answers that no row is to blame for."""
+"""Statuses that refuse the credentials; no row is to blame."""
 REQUEST_SECONDS = 30.0
 """Seconds that one request may take."""
 
 
 class HttpHandler:
-    """Sends row after row over one connection; redirects are not followed."""
+    """Sends the rows of a batch one after the other over one connection. It follows no redirects."""
 
     in_transaction = False
     can_crash = False
@@ -35,7 +35,7 @@ class HttpHandler:
         self._url = url
         self._deadline = deadline
         self._errors: Any = urllib3.exceptions
-        # Raised before anything of a request was sent.
+        # Raised before any part of a request was sent.
         self._unreached = (self._errors.NewConnectionError, self._errors.ConnectTimeoutError, self._errors.SSLError)
         self._pool = urllib3.PoolManager(retries=False, timeout=min(deadline / 2, REQUEST_SECONDS), maxsize=16)
 
@@ -45,7 +45,7 @@ class HttpHandler:
         connection: sa.Connection | None,  # noqa: ARG002  the protocol's shape
         stop: Stop,
     ) -> Sequence[Result]:
-        # What there is no time for is released: the deadline is the whole batch's.
+        # Rows that no time is left for are released: the deadline holds for the whole batch.
         end = time.monotonic() + self._deadline / 2
         results: list[Result] = []
         try:
@@ -57,10 +57,10 @@ class HttpHandler:
         return [*results, *(Unstarted() for _ in rows[len(results) :])]
 
     def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
-        """It needs neither."""
+        """Do nothing: this handler needs neither the key nor warnings."""
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the connections."""
         self._pool.clear()
 
     def _one(self, row: Values) -> Result:
@@ -72,7 +72,7 @@ class HttpHandler:
             message = f"Nothing answers at the address of --post ({type(error).__name__}); no attempt is counted."
             raise HandlerDownError(message, "check that the service is up; the rows wait.") from None
         except self._errors.HTTPError as error:
-            # The URL may hold a token, and urllib3 repeats it: the kind of error must do.
+            # The reason names the kind of error only: urllib3's text repeats the URL, which may hold a token.
             return Failed(f"no answer: {type(error).__name__}")
         if 200 <= answer.status < 300:
             return None

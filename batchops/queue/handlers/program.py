@@ -1,4 +1,4 @@
-"""The program that a handler runs, looked at before the first row: is it there, and can it be started?"""
+"""Checks before the first row that the program of a handler exists and can be started."""
 
 import os
 import shlex
@@ -11,7 +11,7 @@ NO_SHELL = "no shell is used: pipes and variables do not work."
 
 
 def argv_of(command: str, flag: str) -> list[str]:
-    """The words of a command whose program can be started; UsageError for any other."""
+    """Return the words of a command; raise UsageError if its program cannot be started."""
     try:
         words = shlex.split(command)
     except ValueError as error:
@@ -38,12 +38,12 @@ def _not_startable(program: str, flag: str) -> UsageError:
 
 
 def _check_interpreter(path: Path, flag: str) -> None:
-    """UsageError where the first line of a script names an interpreter that is not there."""
+    """Raise UsageError if the program is a script whose first line does not name an interpreter that exists."""
     try:
         with path.open("rb") as file:
             head = file.read(256)
     except OSError:
-        return  # it may be started though not be read
+        return  # a program may be executable but not readable
     if head and head.isascii() and b"\0" not in head and not head.startswith(b"#!"):
         message = f'{flag}: "{path}" is a text whose first line names no interpreter.'
         raise UsageError(message, "begin it with #!/bin/sh or the like.")

@@ -1,4 +1,4 @@
-"""From the flags that name a handler to the handler; what it needs is imported only here."""
+"""Finds the handler that the flags name. Libraries that it needs are imported only then."""
 
 from collections.abc import Mapping
 
@@ -11,9 +11,9 @@ from batchops.queue.spec import DrainSpec
 
 
 def handler_of(spec: DrainSpec, function: Function | None, environ: Mapping[str, str]) -> Handler:
-    """The one handler that was asked for; UsageError where there is none, or it cannot be had.
+    """Return the handler that the flags or the function give; raise UsageError if there is none, or it cannot be used.
 
-    env:NAME, file:PATH and cmd:PROGRAM fetch the address to post to from where others cannot read it.
+    env:NAME, file:PATH and cmd:PROGRAM fetch the address to post to from a place where others cannot read it.
     """
     if function is not None:
         if spec.handlers:

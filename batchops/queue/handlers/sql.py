@@ -1,4 +1,4 @@
-"""`--set`: the work is done by the statement that marks the rows."""
+"""The handler of `--set`: the statement that marks the rows does the work."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,7 +9,7 @@ from batchops.runtime.stop import Stop
 
 
 class SqlHandler:
-    """Nothing is left to do once the rows are marked."""
+    """Reports every row as done: the statement that marks the rows does the work."""
 
     in_transaction = True
     can_crash = False
@@ -24,7 +24,7 @@ class SqlHandler:
         return [None] * len(rows)
 
     def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
-        """It needs neither."""
+        """Do nothing: this handler needs neither the key nor warnings."""
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is nothing to close."""
