@@ -1,1 +1,1 @@
-"""Archived rows in files: canonical lines, segments with records, manifests, destinations. Knows no verb."""
+"""Archived rows in files: canonical lines, segments with records, manifests, destinations. No module knows a verb."""

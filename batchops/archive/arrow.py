@@ -1,4 +1,4 @@
-"""Canonical lines as Arrow's typed columns, and back: exact both ways, or an error that names the row."""
+"""Converts canonical lines to Arrow's typed columns and back: exactly, or with an error that names the row."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,23 +18,26 @@ Spell = Callable[[Any], Any]
 _SPECIAL = "[\\\\\x08-\x0d]"
 _ESCAPES = (("\\", "\\\\"), ("\b", "\\b"), ("\f", "\\f"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"), ("\v", "\\v"))
 _DASHED = (8, 12, 16, 20)
-"""Digits of a UUID that have a dash before them."""
+"""The positions of the digits of a UUID that follow a dash."""
 _NO_UUID = pa.scalar(b"00000000-0000-0000-0000-000000000000", pa.binary())
 
 
 @dataclass(frozen=True)
 class Spelling:
-    """One kind of column in Arrow: its type, and its texts to values and back; ArrowInvalid where that fails."""
+    """How Arrow holds one kind of column: its type, and the functions that convert texts to values and back.
+
+    A function raises ArrowInvalid or ValueError for a value that it cannot convert.
+    """
 
     type: Any
     read: Spell
     write: Spell
     plain: str = ""
-    """What a database's text of it looks like that certainly comes back; empty where only trying tells."""
+    """A pattern of texts that certainly convert back to the same text; "" if only a trial shows that."""
 
 
 class ArrowRows:
-    """Rows of these columns."""
+    """Converts the rows of one list of columns."""
 
     def __init__(self, columns: Sequence[ExactColumn]) -> None:
         self._columns = tuple(columns)
@@ -46,7 +49,7 @@ class ArrowRows:
         self._parse = csv.ParseOptions(delimiter="\t", quote_char=False, escape_char=False, ignore_empty_lines=False)
 
     def batch(self, lines: Sequence[bytes]) -> Any:
-        """The rows as a record batch; InexactRowsError for values that their types cannot have."""
+        """Return the rows as a record batch; raise InexactRowsError for values that their types cannot hold."""
         texts = self._texts(lines)
         arrays = []
         for place, text in enumerate(texts):
@@ -57,13 +60,13 @@ class ArrowRows:
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def lines(self, batch: Any) -> list[bytes]:
-        """The canonical lines of a record batch."""
+        """Return the canonical lines of a record batch."""
         texts = [_escaped(how.write(array)) for how, array in zip(self._spellings, batch.columns, strict=True)]
         joined = pc.binary_join_element_wise(*texts, "\t", null_handling="replace", null_replacement="\\N")
         return joined.cast(pa.binary()).to_pylist() if len(texts) else [b""] * batch.num_rows
 
     def inexact(self, lines: Sequence[bytes]) -> list[InexactRow]:
-        """Rows whose values would not be the same again, each with its place among `lines`, column and reason."""
+        """Return the values that would not convert back to the same text, with their places among `lines`."""
         found, places = [], self._doubtful if _all_utf8(lines) else range(len(self._columns))
         for place, text in zip(places, self._texts(lines, places), strict=True):
             how = self._spellings[place]
@@ -79,7 +82,7 @@ class ArrowRows:
         return sorted(found, key=lambda row: row.place)
 
     def _texts(self, lines: Sequence[bytes], places: Sequence[int] | None = None) -> list[Any]:
-        """A binary array of unescaped texts for each column, or for those at these places."""
+        """Return a binary array of unescaped texts for each column, or for the columns at these places."""
         names = self._names if places is None else [self._names[place] for place in places]
         if not lines or not names:
             return [pa.array([], pa.binary()) for _ in names]
@@ -95,7 +98,7 @@ class ArrowRows:
         return [_unescaped(_whole(table.column(name))) for name in names]
 
     def _failing(self, place: int, texts: Any) -> list[InexactRow]:
-        """Which values of a column are not exact, one by one."""
+        """Return the values of a column that are not exact, by a trial of each."""
         how, column, found = self._spellings[place], self._columns[place], []
         for row in range(len(texts)):
             text = texts.slice(row, 1)
@@ -115,7 +118,7 @@ SURE = frozenset((
     ExactKind.UINT32, ExactKind.UINT64, ExactKind.BOOLEAN, ExactKind.BYTES, ExactKind.UUID, ExactKind.TEXT,
     ExactKind.TAGGED,
 ))  # fmt: skip
-"""Kinds whose values always come back, as far as they are UTF-8."""
+"""Kinds whose values always convert back to the same text, if they are UTF-8."""
 
 
 def _all_match(texts: Any, pattern: str) -> bool:
@@ -131,7 +134,7 @@ def _all_utf8(lines: Sequence[bytes]) -> bool:
 
 
 def spelling(column: ExactColumn) -> Spelling:
-    """How a column's texts are in Arrow."""
+    """Return how Arrow holds a column."""
     kind = column.kind
     if kind is ExactKind.DECIMAL:
         return _decimal(column.precision, column.scale)
@@ -148,7 +151,7 @@ def _whole(chunked: Any) -> Any:
 
 
 def _unescaped(texts: Any) -> Any:
-    """Few values have anything to unescape, so Python looks at those alone."""
+    """Return the texts without escapes. Most arrays have none, and are returned unchanged."""
     escaped = pc.match_substring(texts, "\\")
     if not pc.any(escaped).as_py():
         return texts
@@ -168,7 +171,7 @@ def _cast(type: Any, plain: str = "") -> Spelling:
 
 
 def _text(texts: Any) -> Any:
-    """It checks that they are UTF-8."""
+    """Return the texts as strings; Arrow raises ArrowInvalid if they are not UTF-8."""
     return texts.cast(pa.string())
 
 
@@ -180,13 +183,13 @@ def _decimal(precision: int, scale: int) -> Spelling:
         return mended(texts, "E", lambda text: positional(text, scale))
 
     most, rest = precision - scale or 1, rf"\.\d{{{scale}}}" if scale else ""
-    # A minus before nothing but zeros is lost.
+    # Without "-0": the minus before zeros alone would be lost.
     digits = rf"^(\d{{1,{most}}}{rest}|-\d{{0,{most - 1}}}[1-9]\d{{0,{most - 1}}}{rest}|-0\.\d*[1-9]\d*)$"
     return Spelling(type, lambda texts: _text(texts).cast(type), write, digits)
 
 
 def _moment(values: Any) -> Any:
-    """Without the zeros at the end of a fraction, which is always there."""
+    """Return times as texts, without the zeros at the end of the fraction, which Arrow always writes."""
     return pc.utf8_rtrim(pc.utf8_rtrim(values.cast(pa.string()), "0"), ".")
 
 
@@ -211,7 +214,7 @@ def _hex(values: Any) -> Any:
 
 
 def _uuids(texts: Any) -> Any:
-    """All at once: the texts without their dashes are the digits of one long binary value."""
+    """Convert all texts at once: without their dashes they are the digits of one long binary value."""
     filled = pc.fill_null(texts, _NO_UUID)
     digits = b"".join(filled.to_pylist()).translate(None, b"-")
     if len(digits) != 32 * len(texts):
@@ -222,7 +225,7 @@ def _uuids(texts: Any) -> Any:
 
 
 def _dashed(values: Any) -> Any:
-    """The digits of all of them, put where they are between dashes."""
+    """Return UUIDs as texts: copies the digits of all of them at once to their positions between the dashes."""
     count = len(values)
     stored = pc.fill_null(values.storage, bytes(16))
     digits = b"".join(stored.to_pylist()).hex().encode()
@@ -237,7 +240,7 @@ def _dashed(values: Any) -> Any:
 
 
 def _with_nulls(values: Any, like: Any) -> Any:
-    """Null where the other array is."""
+    """Return the values, with null wherever the array `like` has null."""
     return pc.if_else(pc.is_valid(like), values, None) if like.null_count else values
 
 
@@ -253,7 +256,7 @@ def _read_moment(texts: Any) -> Any:
 
 _INSTANT = pa.timestamp("us", "UTC")
 _DAY, _TIME = r"^\d{4}-\d\d-\d\d", r"\d\d:\d\d:\d\d(\.\d{0,5}[1-9])?"
-"""Of years from 1 to 9999."""
+"""Patterns of a date from year 1 to 9999, and of a time."""
 _SPELLINGS = {
     ExactKind.INT8: _cast(pa.int8()), ExactKind.INT16: _cast(pa.int16()), ExactKind.INT32: _cast(pa.int32()),
     ExactKind.INT64: _cast(pa.int64()), ExactKind.UINT8: _cast(pa.uint8()), ExactKind.UINT16: _cast(pa.uint16()),

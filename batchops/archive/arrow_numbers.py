@@ -1,4 +1,4 @@
-"""Numbers as Arrow spells them, spelled as PostgreSQL does."""
+"""Rewrites numbers from the way in which Arrow spells them to PostgreSQL's."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from batchops.db.exact_text import restyled
 
 
 def positional(text: str, scale: int) -> str:
-    """`1E-8` as `0.00000001`."""
+    """Return a number without an exponent: `1E-8` becomes `0.00000001`."""
     digits, _, _ = text.partition("E")
     sign, digits = ("-", digits[1:]) if digits.startswith("-") else ("", digits)
     mantissa, _, fraction = digits.partition(".")
@@ -24,7 +24,7 @@ def positional(text: str, scale: int) -> str:
 
 
 def mended(texts: Any, pattern: str, mend: Callable[[str], str]) -> Any:
-    """Arrow's texts, those that match the pattern spelled by `mend`."""
+    """Return Arrow's texts, with those that match the pattern rewritten by `mend`."""
     found = pc.match_substring_regex(texts, pattern)
     if not pc.any(found).as_py():
         return texts
@@ -34,7 +34,7 @@ def mended(texts: Any, pattern: str, mend: Callable[[str], str]) -> Any:
 
 
 def number(widest: int) -> Callable[[Any], Any]:
-    """Spells floating-point numbers, with an exponent from so many digits on."""
+    """Return a function that spells floating-point numbers, with an exponent beyond `widest` digits."""
     words = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
     pattern = rf"e|n|^-?0\.0000|\d{{{widest + 1}}}|^-?\d{{{widest + 1},}}"
 

@@ -1,4 +1,4 @@
-"""How S3 is reached, by the variables and files that the tools of AWS read."""
+"""Reads how to reach S3 from the variables and files that AWS's own tools use."""
 
 import configparser
 from collections.abc import Mapping
@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _REGION = "us-east-1"
-"""Where no region is named: other servers take any."""
+"""The region if none is named. Servers other than AWS accept any."""
 _KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
-_BY_OTHER_MEANS = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+_OTHER_SOURCES = ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
                    "AWS_CONTAINER_CREDENTIALS_FULL_URI")  # fmt: skip
-"""Of these the library itself makes credentials, as of a machine's own role."""
+"""Variables from which the library itself gets credentials, as it does from a machine's role."""
 
 
 @dataclass(frozen=True)
 class S3Settings:
-    """Options of the client."""
+    """The options of the S3 client."""
 
     endpoint: str
-    """Without credentials; empty for AWS itself."""
+    """The address of the server, which holds no credentials; "" for AWS itself."""
     options: Mapping[str, str]
 
     def redacted(self, text: str) -> str:
-        """The text without what is secret in the options."""
+        """Return the text with the secrets of the options replaced by ***."""
         for name in _KEYS:
             if secret := self.options.get(name):
                 text = text.replace(secret, "***")
@@ -30,11 +30,11 @@ class S3Settings:
 
 
 def settings_of(environ: Mapping[str, str]) -> S3Settings:
-    """AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, AWS_REGION, and credentials: of the environment, else of a profile."""
+    """Return the endpoint, region and credentials that the environment names, or else the profile."""
     known = (*_KEYS, "aws_region", "aws_default_region")
     own = {name: value for name in known if (value := environ.get(name.upper()))}
     profile = _profile(environ)
-    if "aws_access_key_id" not in own and not any(environ.get(name) for name in _BY_OTHER_MEANS):
+    if "aws_access_key_id" not in own and not any(environ.get(name) for name in _OTHER_SOURCES):
         own |= {name: profile[name] for name in _KEYS if name in profile}
     region = own.pop("aws_default_region", None)
     own["aws_region"] = own.get("aws_region") or region or profile.get("region") or _REGION
@@ -45,7 +45,7 @@ def settings_of(environ: Mapping[str, str]) -> S3Settings:
 
 
 def _profile(environ: Mapping[str, str]) -> dict[str, str]:
-    """What the files of AWS's tools have for the profile: AWS_PROFILE, else the default one."""
+    """Return the settings of the profile, AWS_PROFILE or the default one, in the files of AWS's tools."""
     name, home = environ.get("AWS_PROFILE") or "default", Path(environ.get("HOME") or "~").expanduser()
     files = {
         environ.get("AWS_CONFIG_FILE") or home / ".aws/config": name if name == "default" else f"profile {name}",

@@ -1,4 +1,4 @@
-"""Archived columns and those of the table that takes their values: which go where, spelled how, and which cannot."""
+"""Matches archived columns to those of the table to restore to, and converts their values."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -25,20 +25,20 @@ _MIDNIGHT = b" 00:00:00"
 
 @dataclass(frozen=True)
 class ColumnMatch:
-    """An archived column and the one that takes it."""
+    """An archived column and the column of the table that gets its values."""
 
     place: int
-    """Of its field in an archived line."""
+    """The place of the column's field in an archived line."""
     archived: ExactColumn
     target: ExactColumn
     taken: ExactColumn
-    """How its texts are to be for loading."""
+    """The column in the form in which its texts are loaded."""
     same: bool
-    """Whether it is the same type of the same family, so that what is read is what was written."""
+    """Whether both have the same type of the same family, so that a value is read by the type that wrote it."""
 
 
 class Rejection(NamedTuple):
-    """A line that the table cannot take, and why."""
+    """An archived line that the table cannot hold, and the reason."""
 
     line: bytes
     reason: str
@@ -46,7 +46,7 @@ class Rejection(NamedTuple):
 
 @dataclass(frozen=True)
 class Matched:
-    """All columns of an archived table, for one target."""
+    """All columns of an archived table, matched to one target."""
 
     table: ArchivedTable
     columns: tuple[ColumnMatch, ...]
@@ -57,16 +57,16 @@ class Matched:
 
     @property
     def targets(self) -> list[ExactColumn]:
-        """The columns to load, as their lines are spelled."""
+        """Return the columns to load, in the form in which their lines are spelled."""
         return [one.taken for one in self.columns]
 
     @property
     def as_it_was(self) -> bool:
-        """Whether every value is read by the type that wrote it, so that nothing needs to be read back."""
+        """Whether every value is read by the type that wrote it, so that no row needs to be read back."""
         return all(one.same for one in self.columns)
 
     def key_of(self, line: bytes) -> str:
-        """The row of an archived line, for people."""
+        """Return the key of an archived line's row as text for people; without a key, the first column."""
         fields, names = fields_of(line), [column.name for column in self.table.columns]
         shown = self.table.key or names[:1]
         values = [fields[names.index(name)] for name in shown]
@@ -74,7 +74,7 @@ class Matched:
         return ", ".join(f"{name}={text}" for name, text in zip(shown, texts, strict=True))
 
     def lines(self, lines: Sequence[bytes]) -> tuple[list[tuple[bytes, bytes]], list[Rejection]]:
-        """Each archived line with the one to load, and those that have none."""
+        """Return each archived line with the line to load, and the lines that cannot be converted."""
         if self.as_it_was and len(self.columns) == len(self.table.columns):
             return [(line, line) for line in lines], []
         ways = [(one.place, _convert(one.archived, one.taken)) for one in self.columns]
@@ -90,7 +90,7 @@ class Matched:
         return done, rejected
 
     def comparable(self, line: bytes) -> tuple[bytes | None, ...]:
-        """A loaded line, or one read back, without what two types spell in another way."""
+        """Return the values of a loaded line, or of one read back, in a spelling that both types share."""
         pairs = zip(fields_of(line), self.columns, strict=True)
         return tuple(None if value is None else _comparable(one)(value) for value, one in pairs)
 
@@ -98,7 +98,7 @@ class Matched:
 def match(
     archived: ArchivedTable, table: Table, columns: Sequence[ExactColumn], loading: RowLoading
 ) -> tuple[Matched, list[Refusal]]:
-    """The columns matched by name, and what cannot be."""
+    """Match the columns by name; return them, and the refusals for columns that cannot be matched."""
     by_name = {column.name: column for column in columns}
     matched = [
         _matched(place, column, by_name[column.name], archived.family, loading)
@@ -133,7 +133,7 @@ def _refusals(found: Matched, table: Table, by_name: dict[str, ExactColumn]) -> 
 
 
 def _may_become(archived: ExactKind, taken: ExactKind) -> bool:
-    """Whether some values may; each is read back and compared."""
+    """Whether some values of the archived kind may be loaded as the other. Each is read back and compared."""
     if archived is taken:
         return True
     if ExactKind.TAGGED in (archived, taken):
@@ -174,7 +174,7 @@ def _whole(value: bytes) -> bytes:
 
 
 def _number(value: bytes) -> bytes:
-    """Without zeros that say nothing."""
+    """Return a number without redundant zeros."""
     found = _PLAIN_NUMBER.fullmatch(value)
     if found is None:
         return value
@@ -184,7 +184,7 @@ def _number(value: bytes) -> bytes:
 
 
 def _moment(value: bytes) -> bytes:
-    """Without zeros at the end, midnight, and the offset of UTC."""
+    """Return a time without zeros at the end, without midnight, and without the offset of UTC."""
     plain = value.removesuffix(b"+00")
     if b"." in plain:
         plain = plain.rstrip(b"0").removesuffix(b".")

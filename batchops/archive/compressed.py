@@ -1,4 +1,4 @@
-"""Compressed streams over an open file: gzip by Python itself, zstd by pyarrow."""
+"""Compressed streams over an open file: gzip by Python's own library, zstd by pyarrow."""
 
 import gzip
 import io
@@ -11,7 +11,7 @@ from batchops.archive.formats import Compression, missing_library
 
 
 def compressing(file: BinaryIO, compression: Compression) -> BinaryIO:
-    """What compresses into `file`; closing it leaves the file open."""
+    """Return a stream that compresses into `file`. Closing the stream leaves the file open."""
     if compression == "gzip":
         return cast("BinaryIO", gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0))
     return cast("BinaryIO", _Zstd(file))
@@ -19,7 +19,7 @@ def compressing(file: BinaryIO, compression: Compression) -> BinaryIO:
 
 @contextmanager
 def reading_compressed(file: BinaryIO, compression: Compression) -> Iterator[BinaryIO]:
-    """The content of `file`; ValueError where it is damaged or ends too early."""
+    """Yield a stream of the decompressed content of `file`; ValueError if it is damaged or ends too early."""
     try:
         if compression == "gzip":
             with gzip.GzipFile(fileobj=file, mode="rb") as plain:
@@ -47,7 +47,7 @@ class _Zstd:
 
 
 class _Unclosed:
-    """pyarrow closes what it is given, and asks it more than it needs."""
+    """A file that stays open when pyarrow closes it. It has the methods that pyarrow asks for."""
 
     closed = False
 
@@ -64,7 +64,7 @@ class _Unclosed:
 
 
 class _Plain(io.RawIOBase):
-    """pyarrow's own stream gives no lines."""
+    """A raw stream over pyarrow's, which cannot read lines itself."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream

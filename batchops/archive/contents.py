@@ -1,4 +1,4 @@
-"""What a destination holds: its manifests, the segments of each run, and what else lies there."""
+"""Lists what a destination holds: its manifests, the segments of each run, and other files."""
 
 import hashlib
 from collections.abc import Iterator
@@ -17,71 +17,71 @@ SPOOL = ".spool"
 
 @dataclass(frozen=True)
 class Damage:
-    """What is not as it was written."""
+    """A file that is not as it was written."""
 
     name: str
     what: str
-    """missing, truncated, changed, unreadable."""
+    """One of: missing, truncated, changed, unreadable."""
     text: str
 
 
 @dataclass(frozen=True)
 class FoundSegment:
-    """A segment that a manifest or a record speaks of."""
+    """A segment that a manifest or a record names."""
 
     run: int
     table: ArchivedTable
     listed: ListedSegment
     manifest: int | None
-    """The number of its manifest; None where there is only its record."""
+    """The number of its manifest; None if only its record names it."""
     undecided: bool = False
-    """Whether nothing says which of its rows were deleted: a crash came between, or its run is at work."""
+    """Whether it is not recorded which of its rows were deleted: the run crashed before, or is still at work."""
     kept: bool = False
-    """Whether its rows were copied, and stayed in their table."""
+    """Whether its rows were copied only, and stayed in their table."""
 
     @property
     def rows(self) -> int:
-        """Archived rows; of a segment that is undecided, as many as there may be."""
+        """Return the number of archived rows; of an undecided segment, the most that there can be."""
         return self.listed.rows
 
 
 @dataclass
 class Contents:
-    """All of it, as far as it can be read."""
+    """The contents of a destination, as far as they can be read."""
 
     manifests: list[FoundManifest] = field(default_factory=list)
     segments: list[FoundSegment] = field(default_factory=list)
-    """Those of manifests by their order, then those of runs without one."""
+    """The segments of the manifests in their order, then those of runs without a manifest."""
     unlisted_runs: dict[int, int] = field(default_factory=dict)
-    """Runs with segments in no manifest, and how many: crashed, or at work."""
+    """Runs with segments that no manifest lists, and how many. Such a run crashed, or is at work."""
     unsealed: list[str] = field(default_factory=list)
-    """Spools, which have not become segments."""
+    """Spools that have not become segments."""
     unrecorded: list[str] = field(default_factory=list)
-    """Segments without a record: a crash came between."""
+    """Segments without a record: the run crashed before it wrote the record."""
     damage: list[Damage] = field(default_factory=list)
 
     @property
     def undecided(self) -> list[FoundSegment]:
-        """Segments whose rows may all be in their table too."""
+        """Return the segments whose rows may all still be in their table."""
         return [one for one in self.segments if one.undecided]
 
     @property
     def left(self) -> int:
-        """Rows in segments that stayed in their tables, and do not count."""
+        """Return the number of rows in segments that stayed in their tables, and so are not archived."""
         return sum(one.listed.record.rows - one.rows for one in self.segments)
 
     def of(self, table: str | None = None, run: int | None = None) -> list[FoundSegment]:
-        """The segments with archived rows of one table, of one run; None: of all."""
+        """Return the segments with archived rows, of one table and one run; None means all."""
         wanted = (one for one in self.segments if table is None or one.table.label == table)
         return [one for one in wanted if not one.table.nulled and (run is None or one.run == run)]
 
     def nulled(self, run: int | None = None) -> list[FoundSegment]:
-        """The segments with values that rows had which stayed."""
+        """Return the segments with former values of rows that stayed in their table."""
         return [one for one in self.segments if one.table.nulled and (run is None or one.run == run)]
 
 
 def contents(destination: Destination) -> Contents:
-    """Look at names, manifests and records; no segment is read. NotFoundError where nothing is archived there."""
+    """Read the names, manifests and records of a destination, but no segment. NotFoundError if it has no archive."""
     names = [*destination.names()]
     if not any(name == MARKER or name.startswith(MANIFESTS) or format_of_name(name) for name in names):
         raise NotFoundError(f"There is no archive in {destination.shown}.", "check the destination.")
@@ -101,7 +101,7 @@ def contents(destination: Destination) -> Contents:
 
 
 def _read_manifests(destination: Destination, names: list[str], found: Contents) -> None:
-    """In their order, each against the digest that the next one has of it."""
+    """Read the manifests in their order, and check that each one holds the digest of the one before it."""
     numbers = sorted(_numbers(names))
     previous = ""
     for number in range(1, (numbers[-1] if numbers else 0) + 1):

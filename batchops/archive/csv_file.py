@@ -1,4 +1,4 @@
-"""Segments as CSV (RFC 4180) with a header; NULL is nothing at all, an empty text is `""`, as PostgreSQL has it."""
+"""Segments as CSV (RFC 4180) with a header. As in PostgreSQL, NULL is an empty field, and an empty text is `""`."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from batchops.db.exact_text import NULL, escape, unescape
 
 _QUOTED = re.compile(rb'[",\r\n]|^\s|\s$|^$|^\\')
 _SOME_QUOTED = (b'"', b",", b"\n ", b" \n", b"\n\n")
-"""The same in fields without escapes that have line ends around them."""
+"""What makes a field need quotes, searched in fields joined by line ends; for fields without escapes."""
 _SPECIAL = re.compile(r"[\\\x08-\x0d]")
 _SPECIALS = b"\x08\t\x0b\x0c\r"
 _EMPTY = (b"\t\t", b"\n\t", b"\t\n", b"\n\n")
@@ -22,20 +22,20 @@ _FIELD = re.compile(r'(?:"((?:[^"]|"")*)"|([^",]*))(,|$)')
 
 
 def format_of(columns: Sequence[ExactColumn], compression: Compression) -> RowFormat:
-    """CSV for rows of these columns."""
+    """Return the CSV format for rows of these columns."""
     coded = _Records(len(columns))
     header = b",".join(_value(column.name.encode()) for column in columns) + b"\n"
     return TextRows(columns, compression, coded.of, coded.lines, _whole, header)
 
 
 class _Records:
-    """Many rows at a time; of one column, NULL is an empty line, which some readers pass over."""
+    """Converts many rows at a time. In a table of one column, NULL is an empty line, which some readers skip."""
 
     def __init__(self, count: int) -> None:
         self._count = count
 
     def of(self, lines: Sequence[bytes]) -> bytes:
-        b"\n".join(lines).decode()  # as all of the file is
+        b"\n".join(lines).decode()  # raises UnicodeDecodeError, a ValueError: the whole file is UTF-8
         columns = map(_values, columns_of(lines, self._count))
         return b"\n".join([*map(b",".join, zip(*columns, strict=True)), b""])
 
@@ -45,12 +45,12 @@ class _Records:
         if not _EMPTY_TEXT.search(text):
             try:
                 return self._parsed(text)
-            except csv.Error:  # a value that is larger than its parser likes
+            except csv.Error:  # a value is larger than csv's parser accepts
                 pass
         return [self._line(record) for record in _records(text)]
 
     def _plain(self, text: bytes) -> Sequence[bytes]:
-        """Of records without quotes."""
+        """Return the lines of records without quotes and special characters."""
         lines = b"\n%b" % text.replace(b"\\", b"\\\\").replace(b",", b"\t")
         if any(empty in lines for empty in _EMPTY):
             lines = _NO_VALUE.sub(lambda _: NULL, lines)
@@ -60,7 +60,7 @@ class _Records:
         return records
 
     def _parsed(self, text: bytes) -> Sequence[bytes]:
-        """Of records whose empty fields all are NULL."""
+        """Return the lines of records in which every empty field is NULL."""
         rows = [row or [""] for row in csv.reader(io.StringIO(text.decode(), newline=""), strict=True)]
         if {*map(len, rows)} != {self._count}:
             raise ValueError(f"a record has other than {self._count} fields")
@@ -75,7 +75,7 @@ class _Records:
 
 
 def _values(fields: list[bytes]) -> list[bytes]:
-    """What is written of a column."""
+    """Return the fields of a column in the form in which they are written."""
     joined = b"\n".join((b"", *fields, b""))
     if b"\\" not in joined and not any(found in joined for found in _SOME_QUOTED):
         return fields
@@ -87,7 +87,7 @@ def _value(text: bytes) -> bytes:
 
 
 def _escaped(values: Sequence[str]) -> Sequence[str]:
-    """A column's values as fields of lines."""
+    """Return a column's values as fields of canonical lines."""
     if _SPECIAL.search("".join(values)) is None:
         return [value or "\\N" for value in values] if "" in values else values
     return [escape(value.encode()).decode() if value else "\\N" for value in values]
@@ -110,7 +110,7 @@ def _fields(record: str) -> Iterator[bytes]:
 
 
 def _records(text: bytes) -> Iterator[str]:
-    """A record goes on over line ends as long as a quote is open."""
+    """Yield the records of a text. A record continues over line ends as long as a quote is open."""
     parts: list[bytes] = []
     quotes = 0
     for line in text.split(b"\n")[:-1]:
@@ -122,7 +122,7 @@ def _records(text: bytes) -> Iterator[str]:
 
 
 def _whole(text: bytes) -> int:
-    """Up to the last line end with no quote open before it."""
+    """Return how many bytes are whole records: up to the last line end with no quote open before it."""
     end, quotes = len(text), text.count(b'"')
     while (place := text.rfind(b"\n", 0, end)) >= 0:
         quotes -= text.count(b'"', place, end)

@@ -1,4 +1,4 @@
-"""Which rows of a segment were deleted from their table, where that came after the segment was in its place."""
+"""Which rows of a segment were deleted from their table, if they were deleted after the segment was published."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,26 +7,26 @@ from typing import Any
 from batchops.archive.records import FIRST, dumped, loaded
 
 Stretch = tuple[int, int]
-"""Rows of a segment, by their places from 0: the first, and the one behind the last."""
+"""Places of rows in a segment, counted from 0: that of the first, and the one after the last."""
 
 
 @dataclass(frozen=True)
 class DeletedRows:
-    """The rows of a segment that are archived; the others stayed in the table, as they were changed or locked."""
+    """The rows of a segment that are archived. The others were changed or locked, and stayed in the table."""
 
     rows: int
     digest: str
-    """Of the canonical lines of those that were deleted."""
+    """The digest of the canonical lines of the deleted rows."""
     left: tuple[Stretch, ...] = ()
-    """Those that stayed."""
+    """The places of the rows that stayed in the table."""
 
     def document(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """Return the rows as a JSON document."""
         return {"rows": self.rows, "digest": self.digest, "left": [list(one) for one in self.left]}
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "DeletedRows":
-        """The same of a document; ValueError where it is none."""
+        """Return the rows that a document describes; raise ValueError if it describes none."""
         try:
             left = tuple((int(first), int(behind)) for first, behind in document["left"])
             return cls(document["rows"], document["digest"], left)
@@ -34,17 +34,17 @@ class DeletedRows:
             raise ValueError(f"it does not say which rows were deleted ({error})") from error
 
     def dumped(self, segment: str) -> bytes:
-        """The content of the file that says it."""
+        """Return the content of the file that records the deleted rows of a segment."""
         return dumped({"version": FIRST, "segment": segment} | self.document())
 
     @classmethod
     def loaded(cls, data: bytes) -> "DeletedRows":
-        """Of such a content; ValueError where it is none."""
+        """Return the rows that the content of such a file describes; raise ValueError if it describes none."""
         return cls.of(loaded(data))
 
 
 def archived(blocks: Iterable[list[bytes]], left: Sequence[Stretch]) -> Iterator[list[bytes]]:
-    """The lines of a segment's blocks without those that stayed in the table."""
+    """Yield the lines of a segment's blocks, without the rows that stayed in the table."""
     place, rest = 0, [*merged(left)]
     for block in blocks:
         end = place + len(block)
@@ -63,7 +63,7 @@ def archived(blocks: Iterable[list[bytes]], left: Sequence[Stretch]) -> Iterator
 
 
 def merged(stretches: Iterable[Stretch]) -> list[Stretch]:
-    """The same places in order, in as few stretches as there can be."""
+    """Return the same places in order, as the smallest number of stretches."""
     found: list[Stretch] = []
     for first, behind in sorted(stretches):
         if found and first <= found[-1][1]:
@@ -74,5 +74,5 @@ def merged(stretches: Iterable[Stretch]) -> list[Stretch]:
 
 
 def stretches_of(places: Iterable[int]) -> list[Stretch]:
-    """Single places as stretches."""
+    """Return single places as stretches."""
     return merged((place, place + 1) for place in places)

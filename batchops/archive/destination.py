@@ -1,4 +1,4 @@
-"""Where archives lie: a folder, or a bucket; files in it are created and read, never written over."""
+"""The destinations of archives: a folder or a bucket. Files are created and read, never overwritten."""
 
 import os
 from collections.abc import Sequence
@@ -11,44 +11,44 @@ from batchops.archive.segments import sha256_of
 from batchops.errors import IntegrityError, NotFoundError, UsageError
 
 PARTIAL = ".partial"
-"""Ends the names of files that were not finished; nobody reads them."""
+"""The ending of the names of unfinished files, which are never read."""
 
 
 class Destination(Protocol):
-    """Names are relative, with `/` between their parts."""
+    """A place for the files of an archive. Names are relative, with `/` between their parts."""
 
     @property
     def shown(self) -> str:
-        """Its address without secrets."""
+        """Return the address without secrets."""
 
     @property
     def place(self) -> str:
-        """The same wherever it is named from."""
+        """Return a name of the place that is the same from wherever it is named."""
 
     def create(self, name: str, data: bytes) -> bool:
-        """Create a file durably; False if there is one of that name, whatever it holds."""
+        """Create a file durably; return False if there is a file of that name, whatever it holds."""
 
     def publish(self, path: Path, name: str) -> None:
         """Move a durable local file here, durably.
 
-        A file of that name with the same content is as good; IntegrityError for one with another content.
+        Succeeds if there is a file of that name with the same content; raises IntegrityError if its content differs.
         """
 
     def read(self, name: str) -> bytes:
-        """The content of a small file; NotFoundError."""
+        """Return the content of a small file; raise NotFoundError if there is none of that name."""
 
     def open(self, name: str) -> BinaryIO:
-        """A file to read, seekable; NotFoundError."""
+        """Open a file for reading and seeking; raise NotFoundError if there is none of that name."""
 
     def names(self, under: str = "") -> Sequence[str]:
-        """Names of the files whose names begin with `under`, sorted, without what was not finished."""
+        """Return the names that begin with `under`, sorted, without those of unfinished files."""
 
     def staging(self) -> Path:
-        """A local folder in which files are made that `publish` then moves."""
+        """Return a local folder to write files in before `publish` moves them."""
 
 
 def open_destination(text: str) -> Destination:
-    """The destination of that address, which need not be there yet; UsageError for one that is none."""
+    """Return the destination of an address, which need not exist yet; raise UsageError if the address is invalid."""
     scheme, separator, _ = text.partition("://")
     if scheme == SCHEME and separator:
         return S3Destination(bucket_address(text), os.environ)
@@ -60,7 +60,7 @@ def open_destination(text: str) -> Destination:
 
 
 class FolderDestination:
-    """A folder of this machine."""
+    """A folder on this machine."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

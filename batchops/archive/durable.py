@@ -1,4 +1,4 @@
-"""Files that are durable when they are said to be, and never written over."""
+"""Creates files durably, and never overwrites one."""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 @contextmanager
 def create(path: Path) -> Iterator[BinaryIO]:
-    """A file that was not there, durable at the end of the block; its folder is not yet."""
+    """Create a file, which is durable at the end of the block. Its name in the folder is not durable yet."""
     with path.open("xb") as file:
         yield file
         file.flush()
@@ -17,14 +17,14 @@ def create(path: Path) -> Iterator[BinaryIO]:
 
 
 def put_in_place(written: Path, path: Path) -> None:
-    """Give a durable file its name, durably; FileExistsError if there is one, which is left as it is."""
+    """Rename a durable file durably; raise FileExistsError if there is a file of that name, which stays unchanged."""
     os.link(written, path)
     written.unlink()
     sync_folder(path.parent)
 
 
 def create_whole(path: Path, data: bytes) -> None:
-    """A file with that content, at once and durably; FileExistsError if there is one."""
+    """Create a file with that content atomically and durably; raise FileExistsError if there is one."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.partial")
     try:
         with create(partial) as file:
@@ -35,7 +35,7 @@ def create_whole(path: Path, data: bytes) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """The folder with those above it, durably."""
+    """Create the folder and those above it, durably."""
     missing = [one for one in (path, *path.parents) if not one.exists()]
     for one in reversed(missing):
         one.mkdir(exist_ok=True)
@@ -43,7 +43,7 @@ def make_folder(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Make what was created in a folder durable."""
+    """Make the names of the files created in a folder durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The formats of segments: which there are, what their files are called, which library each needs."""
+"""The formats of segments, the endings of their files, and the library that each needs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,23 +24,23 @@ class RowWriter(Protocol):
     """Writes blocks of canonical lines into a file."""
 
     def write(self, lines: Sequence[bytes]) -> None:
-        """Write a block, which becomes a row group where the format has such; InexactRowsError if it cannot be."""
+        """Write a block, which becomes a row group in Parquet; raise InexactRowsError for values that are not exact."""
 
     def close(self) -> None:
-        """Write what belongs at the end; the file itself stays open."""
+        """Write the end of the content. The file itself stays open."""
 
 
 class RowFormat(Protocol):
-    """Writes and reads the files of one format; one object is for one list of columns."""
+    """Writes and reads the files of one format, for one list of columns."""
 
     def writer(self, file: BinaryIO) -> RowWriter:
-        """A writer into that file."""
+        """Return a writer into the file."""
 
     def read(self, file: BinaryIO) -> Iterator[list[bytes]]:
-        """Blocks of canonical lines, as they were written; ValueError for a file that makes no sense."""
+        """Yield the canonical lines that were written, in blocks; raise ValueError for a file that cannot be read."""
 
     def inexact(self, lines: Sequence[bytes]) -> list[InexactRow]:
-        """Those of the lines that would not be read back the same."""
+        """Return the values of the lines that would not be read back the same."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class SegmentFormat:
 
     @property
     def ending(self) -> str:
-        """What files of this kind end in, without a dot before it."""
+        """Return the ending of the names of such files, without the dot before it."""
         return self.name if self.name == "parquet" else f"{self.name}.{_ENDINGS[self.compression]}"
 
     def of(self, columns: Sequence[ExactColumn]) -> RowFormat:
-        """The format for rows of these columns; UsageError if the library that it needs is missing."""
+        """Return the format for rows of these columns; raise UsageError if the library that it needs is missing."""
         try:
             module: Any = import_module(_MODULES[self.name])
         except ModuleNotFoundError as error:
@@ -66,18 +66,18 @@ class SegmentFormat:
 
 
 def format_here(name: FormatName) -> SegmentFormat:
-    """The format of new files of this name: text is compressed with zstd where pyarrow is installed, else with gzip."""
+    """Return the format for new files: text is compressed with zstd if pyarrow is installed, else with gzip."""
     return SegmentFormat(name, "zstd" if name == "parquet" or find_spec("pyarrow") else "gzip")
 
 
 def format_of_name(name: str) -> SegmentFormat | None:
-    """The format of a file by its name; None for one that is no segment."""
+    """Return the format of a file by its name; None if it is not a segment."""
     formats = [SegmentFormat(), *(SegmentFormat(one, way) for one in _TEXTS for way in _WAYS)]
     return next((one for one in formats if name.endswith(f".{one.ending}")), None)
 
 
 def missing_library(error: ModuleNotFoundError, what: str) -> UsageError:
-    """For a person who has not installed an extra."""
+    """Return the error for a missing extra; raise `error` itself if another module is missing."""
     if error.name is None or not error.name.startswith("pyarrow"):
         raise error
     return UsageError(f"{what} needs pyarrow, which is not installed.", "pip install 'batchops[parquet]'")

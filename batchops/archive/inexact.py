@@ -1,4 +1,4 @@
-"""Values that a file's types cannot hold exactly, by row."""
+"""The values, by row, that a file's types cannot hold exactly."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from batchops.errors import IntegrityError
 
 @dataclass(frozen=True)
 class InexactRow:
-    """A row with such a value: its place among the lines that were asked about, the column, and why."""
+    """A value that is not exact: the place of its row among the given lines, its column, and the reason."""
 
     place: int
     column: str
@@ -16,7 +16,7 @@ class InexactRow:
 
 
 class InexactRowsError(IntegrityError):
-    """Rows that cannot be written so that they come back the same; nothing of them is kept."""
+    """Some rows cannot be written so that they are read back the same. Nothing of the segment is kept."""
 
     def __init__(self, rows: Sequence[InexactRow]) -> None:
         first = rows[0] if rows else InexactRow(0, "", "a value is not exact")

@@ -1,4 +1,4 @@
-"""Segments as JSON lines: an object a row; whole and floating-point numbers as numbers, all else as text."""
+"""Segments as JSON lines: an object for each row. Integers, floats and booleans are JSON values, all else is text."""
 
 import json
 import re
@@ -18,21 +18,21 @@ _TEXT = rb'"[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*"'
 _TRUTHS = {b"t": b"true", b"f": b"false", NULL: b"null"}
 _MEANT = {word: letter for letter, word in _TRUTHS.items()}
 _CONTROLS = bytes({*range(0x20)} - {*b"\t\n"})
-"""What a line may hold as it is, and a record may not; a line end is between two fields."""
+"""Control characters that a line may hold and a JSON text may not. Line ends only separate the joined fields."""
 _CONTROL = re.compile(b"[%b]" % re.escape(_CONTROLS))
 _ESCAPED = re.compile(rb"\\.")
 _OTHER = re.compile(rb"\\[^bfnrt\"]")
-"""Of a record whose escaped backslashes are taken out: an escape that no line has."""
+"""Matches an escape that no canonical line has, in a record without its escaped backslashes."""
 
 
 def format_of(columns: Sequence[ExactColumn], compression: Compression) -> RowFormat:
-    """JSON lines for rows of these columns."""
+    """Return the JSON lines format for rows of these columns."""
     coded = _Records(columns)
     return TextRows(columns, compression, coded.of, coded.lines, lambda text: text.rfind(b"\n") + 1)
 
 
 class _Records:
-    """Many rows at a time, column by column: lines and records have most escapes in common."""
+    """Converts many rows at a time, column by column: lines and records share most of their escapes."""
 
     def __init__(self, columns: Sequence[ExactColumn]) -> None:
         self._names = [column.name for column in columns]
@@ -46,7 +46,7 @@ class _Records:
         self._read = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_no_number).decode
 
     def of(self, lines: Sequence[bytes]) -> bytes:
-        b"\n".join(lines).decode()  # JSON is UTF-8
+        b"\n".join(lines).decode()  # raises UnicodeDecodeError, a ValueError: JSON is UTF-8
         template, columns = b"", []
         fields_of_all = columns_of(lines, len(self._names))
         for start, column, fields in zip(self._starts, self._columns, fields_of_all, strict=True):
@@ -77,7 +77,7 @@ class _Texts:
     written = rb"%b|null" % _TEXT
 
     def values(self, fields: Sequence[bytes]) -> tuple[bytes, Sequence[bytes]]:
-        """What is written, and in what."""
+        """Return a template for the values, and the values to put in it."""
         joined = b"\n".join(fields)
         escaped = b"\\" in joined
         if b"\\v" in joined:
@@ -92,7 +92,7 @@ class _Texts:
         return b'"%b"', written
 
     def fields(self, values: Sequence[bytes]) -> Sequence[bytes]:
-        """Back, as they are in lines."""
+        """Return written values as fields of canonical lines."""
         joined = b"\n".join(values)
         if b"null" in joined and b"null" in values:
             joined = b"\n".join([NULL if value == b"null" else value[1:-1] for value in values])
@@ -102,7 +102,7 @@ class _Texts:
 
 
 class _Plain:
-    """A column of numbers or of truth values; a text that JSON would read in another way stays one."""
+    """A column of numbers or of booleans. A value that JSON would read differently is written as a text."""
 
     def __init__(self, plain: bytes) -> None:
         self._truths = plain == _LETTER
@@ -111,7 +111,7 @@ class _Plain:
         self.written = rb"%b|%b|null" % (rb"true|false" if self._truths else plain, _TEXT)
 
     def values(self, fields: Sequence[bytes]) -> tuple[bytes, Sequence[bytes]]:
-        """What is written, and in what."""
+        """Return a template for the values, and the values to put in it."""
         if self._truths or not self._all.fullmatch(b"\n".join(fields) + b"\n"):
             return b"%b", [self._value(field) for field in fields]
         return b"%b", fields
@@ -123,7 +123,7 @@ class _Plain:
         return around % value
 
     def fields(self, values: Sequence[bytes]) -> Sequence[bytes]:
-        """Back, as they are in lines."""
+        """Return written values as fields of canonical lines."""
         joined = b"\n".join(values)
         if not (self._truths or b'"' in joined or b"n" in joined):
             return values
@@ -133,7 +133,7 @@ class _Plain:
 
 
 def _plain(column: ExactColumn) -> bytes | None:
-    """What a value looks like that is no text in JSON."""
+    """Return the pattern of the column's values that are not texts in JSON; None for a column of texts."""
     if column.kind.startswith(("int", "uint")):
         return _NUMBER
     if column.kind in _FLOATING:

@@ -1,24 +1,24 @@
-"""What proves that rows are the same rows: a digest of their canonical lines that no order changes."""
+"""The digest that proves that rows are the same: of their canonical lines, in any order."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import islice
 
-_LOOKED_AT = 1_024
-"""Most lines that are taken before their size is looked at."""
+_UNMEASURED = 1_024
+"""The most lines that are read before their size is checked."""
 _MASK = (1 << 128) - 1
 
 
 class RowsDigest:
     """The sum, mod 2^128, of the 128-bit BLAKE2b hashes of canonical lines, and how many there were.
 
-    Equal for the same lines in any order; a line that is there twice counts twice.
+    It is equal for the same lines in any order. A line that occurs twice counts twice.
     """
 
     __slots__ = ("_sum", "rows")
 
     def __init__(self, text: str = "0", rows: int = 0) -> None:
-        """`text`: as `str()` gave it, to go on from there."""
+        """`text` and `rows`: the `str()` and the count of a digest to continue."""
         self._sum = int(text, 16)
         self.rows = rows
 
@@ -31,12 +31,12 @@ class RowsDigest:
         self.rows += len(lines)
 
     def add_hash(self, hash: int) -> None:
-        """Add a line by its `hash_of`."""
+        """Add a line, given by its `hash_of`."""
         self._sum = (self._sum + hash) & _MASK
         self.rows += 1
 
     def merge(self, other: "RowsDigest") -> None:
-        """Add all lines of another."""
+        """Add all lines of another digest."""
         self._sum = (self._sum + other._sum) & _MASK
         self.rows += other.rows
 
@@ -51,19 +51,19 @@ class RowsDigest:
 
 
 def digest_of(lines: Iterable[bytes]) -> RowsDigest:
-    """The digest of these lines."""
+    """Return the digest of the lines."""
     digest = RowsDigest()
     digest.add([*lines])
     return digest
 
 
 def hash_of(line: bytes) -> int:
-    """What a line adds to a digest."""
+    """Return the hash that a line adds to a digest."""
     return int.from_bytes(blake2b(line, digest_size=16).digest(), "little")
 
 
 def blocks_of(lines: Iterable[bytes], most_lines: int, most_bytes: int) -> Iterator[list[bytes]]:
-    """The lines in blocks that are bounded by lines and by bytes, as far as one line of many bytes allows."""
+    """Yield the lines in blocks of limited lines and bytes. A single long line may exceed the bytes."""
     rest, block, size = iter(lines), list[bytes](), 0
     most = 1
     while part := [*islice(rest, most)]:
@@ -73,6 +73,6 @@ def blocks_of(lines: Iterable[bytes], most_lines: int, most_bytes: int) -> Itera
         if size >= most_bytes or len(block) >= most_lines:
             yield block
             block, size = [], 0
-        most = max(1, min(2 * most, most_lines - len(block), _LOOKED_AT, most_bytes * len(part) // max(1, weight)))
+        most = max(1, min(2 * most, most_lines - len(block), _UNMEASURED, most_bytes * len(part) // max(1, weight)))
     if block:
         yield block

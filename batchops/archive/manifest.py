@@ -1,4 +1,4 @@
-"""Manifests: numbered, each created once, and each with the digest of the one before it."""
+"""Manifests. They are numbered, each is created once, and each holds the digest of the one before it."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,24 +16,24 @@ from batchops.errors import NotFoundError
 
 @dataclass(frozen=True)
 class ListedSegment:
-    """A segment as a manifest lists it."""
+    """A segment in the list of a manifest."""
 
     name: str
     record: SegmentRecord
     sidecar_sha256: str
-    """Of the record's own file."""
+    """The SHA-256 of the file of the record."""
     deleted: DeletedRows | None = None
-    """Which of its rows are archived, where they were deleted once it was in its place; None: all are."""
+    """The archived rows, if rows were deleted after the segment was published; None: all rows are archived."""
 
     @property
     def rows(self) -> int:
-        """Archived rows."""
+        """Return the number of archived rows."""
         return self.record.rows if self.deleted is None else self.deleted.rows
 
 
 @dataclass(frozen=True)
 class TableSegments:
-    """A table with its segments of one run."""
+    """A table and its segments of one run."""
 
     table: ArchivedTable
     segments: tuple[ListedSegment, ...]
@@ -41,25 +41,25 @@ class TableSegments:
 
 @dataclass(frozen=True)
 class Manifest:
-    """One run's archive: which rows of which tables, and in which files they are."""
+    """The archive of one run: which rows of which tables it holds, and in which files."""
 
     run: int
     tables: tuple[TableSegments, ...]
     about: Mapping[str, Any] = field(default_factory=dict)
-    """Condition, cutoff, server, versions: what a person wants to know, as JSON holds it."""
+    """Condition, cutoff, server, versions and the like, for people, as JSON values."""
 
     @property
     def rows(self) -> int:
-        """Rows of all tables; without values of rows that stayed."""
+        """Return the number of archived rows of all tables, without the values of rows that stayed."""
         return sum(one.rows for table in self.tables if not table.table.nulled for one in table.segments)
 
     @property
     def kept(self) -> bool:
-        """Whether the rows were copied, and stayed in their tables."""
+        """Whether the rows were copied only, and stayed in their tables."""
         return bool(self.about.get("kept"))
 
     def document(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """Return the manifest as a JSON document."""
         return {"run": self.run, "rows": self.rows, **self.about, "tables": [*map(_table, self.tables)]}
 
 
@@ -70,12 +70,15 @@ class FoundManifest:
     number: int
     sha256: str
     previous: str
-    """The digest that it has of the one before it."""
+    """The digest of the manifest before it, as this one records it."""
     manifest: Manifest
 
 
 def append_manifest(destination: Destination, manifest: Manifest) -> int:
-    """Write it durably behind the last one there; its number. If another is faster, this one goes behind it."""
+    """Write a manifest durably after the last one, and return its number.
+
+    If another process writes one at the same time, this one comes after it.
+    """
     while True:
         number, previous = _end(destination)
         document = {
@@ -90,7 +93,7 @@ def append_manifest(destination: Destination, manifest: Manifest) -> int:
 
 
 def manifests(destination: Destination) -> Iterator[FoundManifest]:
-    """Those that are there, by number; ValueError with the name for one that makes no sense."""
+    """Yield the manifests of a destination by number; raise ValueError with the name of one that cannot be read."""
     for name in destination.names(MANIFESTS):
         data = destination.read(name)
         try:
@@ -100,7 +103,7 @@ def manifests(destination: Destination) -> Iterator[FoundManifest]:
 
 
 def manifest_of(data: bytes) -> FoundManifest:
-    """The manifest of a file's content; ValueError where it is none."""
+    """Return the manifest with that file content; raise ValueError if it is not a manifest."""
     try:
         return _found(data)
     except (KeyError, TypeError) as error:
@@ -108,11 +111,11 @@ def manifest_of(data: bytes) -> FoundManifest:
 
 
 def _end(destination: Destination) -> tuple[int, str]:
-    """The number and the digest of the last manifest; 0 where there is none."""
+    """Return the number and the digest of the last manifest; 0 and "" if there is none."""
     listed = [name for name in destination.names(MANIFESTS) if name.removeprefix(MANIFESTS)[:8].isdecimal()]
     number = int(listed[-1].removeprefix(MANIFESTS)[:8]) if listed else 0
     digest = ""
-    for later in count(number):  # a listing may lag behind
+    for later in count(number):  # the listing may lack the newest manifests
         try:
             digest = hashlib.sha256(destination.read(manifest_name(later))).hexdigest()
         except NotFoundError:
@@ -151,5 +154,5 @@ def _listed(document: Mapping[str, Any]) -> ListedSegment:
 
 
 def listed_of(sidecars: Sequence[tuple[str, SegmentRecord, bytes]]) -> tuple[ListedSegment, ...]:
-    """Segments for a manifest, each by its name, its record and the content of its record's file."""
+    """Return segments to list, each from its name, its record and the content of the record's file."""
     return tuple(ListedSegment(name, record, hashlib.sha256(data).hexdigest()) for name, record, data in sidecars)

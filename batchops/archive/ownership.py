@@ -1,4 +1,4 @@
-"""Whose a destination is: one database's, written to from one host."""
+"""The owner of a destination: one database, whose archive is written from one host."""
 
 import re
 import socket
@@ -14,23 +14,23 @@ _HOST_ID = "/etc/machine-id"
 _ADDRESS = re.compile(r"(.*) \((\[[^]]*\]|[^:,()]*)(:\d+)?\)")
 _LOOPBACK = ("localhost", "[::1]")
 _USUAL = (":5432", ":3306")
-"""Ports of PostgreSQL and MariaDB; no server is both."""
+"""The default ports of PostgreSQL and MariaDB. No server is both."""
 
 
 @dataclass(frozen=True)
 class DestinationOwner:
-    """The database, by its ledger's own id, and the host."""
+    """The owning database, by the id of its ledger, and the host that writes the archive."""
 
     database_id: str
     host: str
     database: str = ""
-    """Its address."""
+    """The address of the database."""
     server: str = ""
-    """Where the data is, by the server's own word: another for a copy that was restored elsewhere."""
+    """Where the server itself says that its data is: this differs for a copy that was restored elsewhere."""
 
 
 def this_host() -> str:
-    """This host, by its name and the id of its installation where it has one."""
+    """Return the name of this host, and the id of its installation if it has one."""
     try:
         installation = Path(_HOST_ID).read_text().strip()
     except OSError:
@@ -39,7 +39,7 @@ def this_host() -> str:
 
 
 def claim(destination: Destination, owner: DestinationOwner) -> None:
-    """Make an empty destination the owner's; RefusedError where it is another's, or holds something else."""
+    """Mark an empty destination as the owner's; raise RefusedError if it has another owner or holds other files."""
     found = owner_of(destination)
     if found is None:
         if destination.names():
@@ -59,7 +59,7 @@ def claim(destination: Destination, owner: DestinationOwner) -> None:
 
 
 def check(destination: Destination, owner: DestinationOwner, found: DestinationOwner | None) -> None:
-    """RefusedError where `found`, as the destination says, is another; None: it is nobody's yet."""
+    """Raise RefusedError if `found`, the owner by the destination's marker, is another; None: it has no owner yet."""
     if found is None:
         return
     if found.database_id != owner.database_id:
@@ -83,7 +83,7 @@ def check(destination: Destination, owner: DestinationOwner, found: DestinationO
 
 
 def _place(database: str) -> str:
-    """A database's address, the same for all names of this host and for a port that need not be named."""
+    """Return a database's address in one form for all names of this host, and without a default port."""
     found = _ADDRESS.fullmatch(database)
     if found is None:
         return database
@@ -93,7 +93,7 @@ def _place(database: str) -> str:
 
 
 def owner_of(destination: Destination) -> DestinationOwner | None:
-    """Whose it says it is; None where it has no marker."""
+    """Return the owner by the destination's marker; None if it has no marker."""
     try:
         data = destination.read(MARKER)
     except NotFoundError:

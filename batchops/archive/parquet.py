@@ -1,4 +1,4 @@
-"""Segments as Parquet: a block of lines is a row group."""
+"""Segments as Parquet: each block of lines is a row group."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
@@ -12,11 +12,11 @@ from batchops.archive.inexact import InexactRow
 from batchops.db.exact_columns import ExactColumn
 
 BLOCK = 8_192
-"""Rows that are read at once."""
+"""Rows that are read at a time."""
 
 
 class Parquet:
-    """Rows of these columns in Parquet."""
+    """Writes and reads rows of one list of columns as Parquet."""
 
     def __init__(self, columns: Sequence[ExactColumn], compression: Compression) -> None:
         self._rows = ArrowRows(columns)
@@ -31,7 +31,7 @@ class Parquet:
             with pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False) as opened:
                 if opened.schema_arrow.types != self._rows.schema.types:
                     raise ValueError("its columns are of other types than its record says")
-                for group in range(opened.num_row_groups):  # a batch of several would have the rows of all of them
+                for group in range(opened.num_row_groups):  # a batch over several would hold all their rows
                     for batch in opened.iter_batches(BLOCK, [group], use_threads=False):
                         yield self._rows.lines(batch)
         except (pa.ArrowException, OSError) as error:
@@ -42,7 +42,7 @@ class Parquet:
 
 
 class ParquetWriter:
-    """One file."""
+    """Writes the lines of one file."""
 
     def __init__(self, rows: ArrowRows, writer: Any) -> None:
         self._rows = rows
@@ -56,5 +56,5 @@ class ParquetWriter:
 
 
 def format_of(columns: Sequence[ExactColumn], compression: Compression) -> RowFormat:
-    """Parquet for rows of these columns."""
+    """Return the Parquet format for rows of these columns."""
     return Parquet(columns, compression)

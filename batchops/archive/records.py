@@ -1,4 +1,4 @@
-"""What is known of a segment: the record that lies beside its file."""
+"""The record of a segment, which is stored in a file beside the segment's own."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,36 +9,38 @@ from batchops.db.exact_columns import ExactColumn, ExactKind
 from batchops.errors import IntegrityError
 
 FIRST, LATEST = 1, 2
-"""Formats. Only the second has values of rows that stayed, which a reader of the first would take for rows."""
+"""Versions of the format. The second adds values of rows that stayed: a reader of the first takes them for rows."""
 
 
 @dataclass(frozen=True)
 class ArchivedTable:
-    """The table that rows come from, as it was then."""
+    """The table that rows come from, as it was when they were archived."""
 
     label: str
     columns: tuple[ExactColumn, ...]
     key: tuple[str, ...]
     family: str = ""
-    """Whose types the columns have: `ExactColumns.family`."""
+    """The family of databases whose types the columns have: `ExactColumns.family`."""
     nulled: tuple[str, ...] = ()
-    """Not empty: these are no archived rows, but values of rows that stayed, with their key. The archive has set these
-    columns to NULL, as they referred to rows that it took."""
+    """Columns that the archive set to NULL, because they referred to rows that it archived.
+
+    If there are any, the segment holds no archived rows, but the former values of rows that stayed, with their key.
+    """
 
     @property
     def version(self) -> int:
-        """Of the format that it needs."""
+        """Return the version of the format that the table needs."""
         return LATEST if self.nulled else FIRST
 
     def document(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """Return the table as a JSON document."""
         own = {"table": self.label, "family": self.family, "key": list(self.key)}
         own |= {"nulled": list(self.nulled)} if self.nulled else {}
         return own | {"columns": [*map(_column, self.columns)]}
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "ArchivedTable":
-        """The same of a document; ValueError where it is none."""
+        """Return the table that a document describes; raise ValueError if it describes none."""
         try:
             columns = tuple(ExactColumn(**(one | {"kind": ExactKind(one["kind"])})) for one in document["columns"])
             nulled = tuple(document.get("nulled", ()))
@@ -49,27 +51,27 @@ class ArchivedTable:
 
 @dataclass(frozen=True)
 class SegmentRecord:
-    """One segment: what was written into its file, and what the file gave back."""
+    """The record of one segment: what was written to its file, and what was read back from it."""
 
     rows: int
     bytes: int
     sha256: str
-    """Of the file."""
+    """The SHA-256 of the file."""
     digest: str
-    """Of the rows' canonical lines, as they were written."""
+    """The digest of the rows' canonical lines, as they were written."""
     read_back: str
-    """The same, as the file gave them back."""
+    """The digest of the lines as they were read back from the file."""
     first_key: tuple[str | None, ...] = ()
     """The key of the first row in the file, as text."""
     last_key: tuple[str | None, ...] = ()
 
     def document(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """Return the record as a JSON document."""
         return asdict(self)
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "SegmentRecord":
-        """The same of a document; ValueError where it is none."""
+        """Return the record that a document describes; raise ValueError if it describes none."""
         try:
             own = {field.name: document[field.name] for field in fields(cls)}
             return cls(**(own | {name: tuple(own[name]) for name in ("first_key", "last_key")}))
@@ -79,20 +81,20 @@ class SegmentRecord:
 
 @dataclass(frozen=True)
 class Sidecar:
-    """A segment's record with all that its file needs to be read without a manifest."""
+    """A segment's record, with all that is needed to read the file without a manifest."""
 
     name: str
-    """The file's, in its destination."""
+    """The name of the segment's file in its destination."""
     run: int
     table: ArchivedTable
     record: SegmentRecord
     deleted_by: str = ""
-    """The file that says which of its rows were deleted, once that is decided; empty: all were before it was there."""
+    """The file that records which rows were deleted, once that is decided; "": all were, before the segment existed."""
     kept: bool = False
-    """Whether its rows were copied, and stayed in their table."""
+    """Whether its rows were copied only, and stayed in their table."""
 
     def dumped(self) -> bytes:
-        """The content of the file beside the segment."""
+        """Return the content of the record's file."""
         own = {"version": self.table.version, "segment": self.name, "run": self.run}
         own |= {"deleted_by": self.deleted_by} if self.deleted_by else {}
         own |= {"kept": True} if self.kept else {}
@@ -100,7 +102,7 @@ class Sidecar:
 
     @classmethod
     def loaded(cls, data: bytes) -> "Sidecar":
-        """The sidecar of such a content; ValueError where it is none."""
+        """Return the sidecar with that file content; raise ValueError if it is not the record of a segment."""
         document = loaded(data)
         try:
             name, run, deleted_by = document["segment"], document["run"], document.get("deleted_by", "")
@@ -111,12 +113,15 @@ class Sidecar:
 
 
 def dumped(document: Mapping[str, Any]) -> bytes:
-    """A document as it lies in a destination."""
+    """Return a document as the content of a file in a destination."""
     return json.dumps(document, indent=1, ensure_ascii=True).encode() + b"\n"
 
 
 def loaded(data: bytes) -> dict[str, Any]:
-    """The document; ValueError where it is none, IntegrityError where a later batchops has written it."""
+    """Return the document with that file content.
+
+    Raise ValueError if it is not a document, IntegrityError if a later version of batchops has written it.
+    """
     document = json.loads(data)
     if not isinstance(document, dict):
         raise ValueError("it is no JSON object")
@@ -126,11 +131,11 @@ def loaded(data: bytes) -> dict[str, Any]:
 
 
 def key_texts(values: Sequence[bytes | None]) -> tuple[str | None, ...]:
-    """A key as JSON holds it."""
+    """Return a key as texts for JSON."""
     return tuple(None if value is None else value.decode("utf-8", "surrogateescape") for value in values)
 
 
 def _column(column: ExactColumn) -> dict[str, Any]:
-    """What says something: defaults are left out."""
+    """Return a column as a JSON document, without the fields that have their default."""
     known = {field.name: field.default for field in fields(ExactColumn)}
     return {name: value for name, value in asdict(column).items() if value != known[name]}

@@ -1,4 +1,4 @@
-"""A bucket of S3, or of a server that speaks its protocol: objects are created once, and read back."""
+"""The destination in a bucket of S3, or of a server with its protocol: creates objects once, and reads them back."""
 
 import re
 import tempfile
@@ -25,12 +25,12 @@ from batchops.errors import (
 
 SCHEME = "s3"
 CONNECT_SECONDS, ANSWER_SECONDS = 10, 300
-"""For a connection, and for one object to go over it."""
+"""Timeouts for a connection, and for the transfer of one object."""
 RETRIES, RETRY_SECONDS = 2, 10
-"""Of one request; what lasts longer is the run's to wait for, which says so."""
+"""Retries of one request, and seconds for all of them. The run itself retries longer problems, and reports them."""
 PART = 1 << 20
 _CODE = re.compile(r"<Code>\s*([^<]*?)\s*</Code>")
-_TOLD = re.compile(r"<Message>\s*([^<]*?)\s*</Message>")
+_MESSAGE = re.compile(r"<Message>\s*([^<]*?)\s*</Message>")
 _STATUS = re.compile(r"status code: (\d{3})")
 _REASON = re.compile(r"(?:HTTP error|Generic \S+ error|error): (.+)")
 _CREDENTIALS = frozenset(
@@ -42,7 +42,7 @@ _CHECK = "check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN and 
 
 @dataclass(frozen=True)
 class BucketAddress:
-    """A bucket, and what the names of its objects begin with."""
+    """A bucket, and the prefix of the names of its objects."""
 
     bucket: str
     prefix: str = ""
@@ -52,7 +52,7 @@ class BucketAddress:
 
 
 def bucket_address(text: str) -> BucketAddress:
-    """The address of `s3://BUCKET/PREFIX`; UsageError where it is none."""
+    """Return the address in `s3://BUCKET/PREFIX`; raise UsageError if it is not valid."""
     parts = urlsplit(text)
     if parts.username is not None or "@" in parts.netloc:
         raise UsageError(
@@ -66,13 +66,13 @@ def bucket_address(text: str) -> BucketAddress:
 
 
 class S3Destination:
-    """Every object that it writes is read back before it counts."""
+    """A bucket. Every object that is written is read back before it counts."""
 
     def __init__(self, address: BucketAddress, environ: Mapping[str, str]) -> None:
         self._address = address
         self._settings = settings_of(environ)
         self.underway = False
-        """Whether a run has begun to write: a server that is not reached then may come back."""
+        """Whether a run has begun to write. From then on an unreachable server is a temporary error."""
         self._folder: StagingFolder | None = None
         self._store, self._errors = _store(address, self._settings.options)
 
@@ -86,12 +86,12 @@ class S3Destination:
 
     def create(self, name: str, data: bytes) -> bool:
         if not self._put(name, data):
-            return data == self._given_back(name)  # ours, if only its answer was lost
-        self._refuse_another(name, data == self._given_back(name))
+            return data == self._stored(name)  # the same data: the answer to our own try was lost
+        self._refuse_another(name, data == self._stored(name))
         return True
 
     def publish(self, path: Path, name: str) -> None:
-        """It is uploaded, read back and compared, and then gone here."""
+        """Upload the file, read it back and compare it; then remove the local file."""
         with path.open("rb") as file:
             mine = sha256_of(file)
         created = self._put(name, path)
@@ -113,7 +113,7 @@ class S3Destination:
             return bytes(self._store.get(name).bytes())
 
     def open(self, name: str) -> BinaryIO:
-        """As a temporary file, as formats are read to and fro."""
+        """Copy the object to a temporary file and open that: formats need to seek."""
         file = tempfile.TemporaryFile(prefix="batchops-")  # noqa: SIM115  the caller closes it
         try:
             with self._translated(name):
@@ -132,13 +132,13 @@ class S3Destination:
         return sorted(name for name in found if name.startswith(under))
 
     def staging(self) -> Path:
-        """On the disk for temporary files: TMPDIR."""
+        """Return a folder on the disk for temporary files: TMPDIR."""
         if self._folder is None:
             self._folder = StagingFolder()
         return self._folder.path
 
     def _put(self, name: str, content: bytes | Path) -> bool:
-        """False where there is an object of that name: perhaps by an attempt of ours whose answer was lost."""
+        """Create an object; return False if there is one of that name, perhaps from a try whose answer was lost."""
         with self._translated(name):
             try:
                 self._store.put(name, content, mode="create", use_multipart=False)
@@ -146,7 +146,7 @@ class S3Destination:
                 return False
         return True
 
-    def _given_back(self, name: str) -> bytes | None:
+    def _stored(self, name: str) -> bytes | None:
         with suppress(NotFoundError):
             return self.read(name)
         return None
@@ -167,10 +167,10 @@ class S3Destination:
                 raise NotFoundError(f"There is no {name} in {self.shown}.") from None
             raise self._error(error) from None
         except self._errors.BaseError as error:
-            raise self._error(error) from None  # the cause's text may hold what nobody is to see
+            raise self._error(error) from None  # the cause's text may hold secrets
 
     def _error(self, error: Exception) -> BatchopsError:
-        """The store's error for people; its own text names addresses, headers and perhaps keys."""
+        """Return the error for people. The store's own text names addresses, headers and perhaps keys."""
         code, text = _code(error), str(error)
         status = found[1] if (found := _STATUS.search(text)) else ""
         at = f" at {self._settings.endpoint}" if self._settings.endpoint else ""
@@ -178,7 +178,7 @@ class S3Destination:
             return UnreachableError(
                 f"There is no bucket {self._address.bucket}{at}.", "create it, or check its name and AWS_ENDPOINT_URL."
             )
-        told = found[1] if (found := _TOLD.search(text)) else ""
+        told = found[1] if (found := _MESSAGE.search(text)) else ""
         why = self._settings.redacted(f"{code or status}: {told}".strip(": "))
         if code in _CREDENTIALS or status == "401":
             return UnreachableError(f"{self.shown}: the store refuses the credentials ({why}).", _CHECK)
@@ -224,6 +224,6 @@ def _code(error: Exception) -> str:
 
 
 def _reason(text: str) -> str:
-    """What kept the request from the server, from the first line of the error."""
+    """Return why the request did not reach the server, from the first line of the error."""
     found = _REASON.search(text.partition("\n")[0].rpartition(" - ")[2])
     return (found[1] if found else "no answer").rstrip(".")

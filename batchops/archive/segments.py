@@ -1,4 +1,4 @@
-"""Segments: canonical lines into a file that is read back before it is there, and out of one."""
+"""Writes canonical lines to segments, which are read back before they get their name, and reads them."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ from batchops.db.exact_text import fields_of
 from batchops.errors import IntegrityError
 
 BLOCK = 16_384
-"""Most rows of a block, which Parquet makes a row group of."""
+"""The most rows of a block, which is a row group in Parquet."""
 BLOCK_BYTES = 8 << 20
 _PART = 1 << 20
 
@@ -29,19 +29,20 @@ def write_segment(
     key: Sequence[str] = (),
     known: RowsDigest | None = None,
 ) -> SegmentRecord:
-    """Write the canonical lines into a file that is not there yet, and read them back.
+    """Write the canonical lines to a new file, read them back, and return the record.
 
-    `known`: their digest, where it is known from when they came; else it is computed here.
+    `known`: the digest of the lines, if the caller has computed it; else it is computed here.
 
-    The file appears under its name only when it is durable and has given back the same rows. InexactRowsError for
-    rows that the format cannot hold exactly, IntegrityError where it gives back others, FileExistsError.
+    The file gets its name only once it is durable and the same rows were read back from it. Raise InexactRowsError
+    for rows that the format cannot hold exactly, IntegrityError if other rows are read back, FileExistsError if there
+    is a file of that name.
     """
     if path.exists():
         raise FileExistsError(path)
     rows, partial = format.of(columns), path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.partial")
     try:
         with create(partial) as file:
-            written, first, last = _written(lines, rows, file, known)
+            written, first, last = _write(lines, rows, file, known)
         record = _read_back(partial, rows, written)
         put_in_place(partial, path)
     finally:
@@ -56,22 +57,22 @@ def write_segment(
 
 
 def read_segment(file: BinaryIO, columns: Sequence[ExactColumn], format: SegmentFormat) -> Iterator[list[bytes]]:
-    """The canonical lines of a segment in blocks; IntegrityError where the file makes no sense."""
+    """Yield the canonical lines of a segment in blocks; raise IntegrityError if the file cannot be read."""
     return _read(file, format.of(columns))
 
 
 def sha256_of(file: BinaryIO) -> str:
-    """The SHA-256 of what is left of an open file."""
+    """Return the SHA-256 of the rest of an open file."""
     digest = hashlib.sha256()
     while part := file.read(_PART):
         digest.update(part)
     return digest.hexdigest()
 
 
-def _written(
+def _write(
     lines: Iterable[bytes], rows: RowFormat, file: BinaryIO, known: RowsDigest | None
 ) -> tuple[RowsDigest, bytes | None, bytes | None]:  # fmt: skip
-    """The digest of what was written, its first line and its last."""
+    """Write the lines; return their digest, the first line and the last."""
     digest, first, last = RowsDigest(), None, None
     writer = rows.writer(file)
     try:
@@ -82,7 +83,7 @@ def _written(
             last = block[-1]
             writer.write(block)
     except BaseException:
-        with suppress(Exception):  # it would be closed later, when its file is closed already
+        with suppress(Exception):  # else it would be closed later, after its file
             writer.close()
         raise
     writer.close()

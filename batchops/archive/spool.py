@@ -1,8 +1,8 @@
 """A spool: the file that rows are written to before the transaction that deletes them commits.
 
-One writer only: its name holds run, worker and fencing token. A header says which rows these are. Frames follow, each
-of one batch or of a part of it: lengths, batch number, rows and checksum, then the rows' canonical lines. No byte of
-a batch that may be committed is ever changed; how much of the file counts, the ledger says.
+A spool has one writer: its name holds run, worker and fencing token. A header describes the rows. Frames follow, each
+with one batch or a part of one: lengths, batch number, rows and checksum, then the rows' canonical lines. No byte of
+a batch that may be committed is ever changed. The ledger records how much of the file is committed.
 """
 
 import json
@@ -32,27 +32,27 @@ class Frame:
     batch: int
     lines: list[bytes]
     end: int
-    """Where it ends in the file."""
+    """Where the frame ends in the file."""
 
 
 class SpoolWriter:
-    """A new spool, which nobody else writes to. FileExistsError where the name is taken."""
+    """Writes a new spool, which has no other writer. Raises FileExistsError if there is a file of that name."""
 
     def __init__(self, path: Path, header: dict[str, Any]) -> None:
-        """`header`: what a reader without a database must know of the rows."""
+        """`header`: what a reader needs to know about the rows without a database."""
         self.path = path
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             start = _MAGIC + json.dumps(header).encode() + b"\n"
             self.length = _write_at(self._file, start, 0)
-            """Up to here the spool counts: what was written behind it was not committed, and is written over."""
+            """The bytes that are committed. Bytes after them were not committed, and are overwritten."""
             sync_folder(path.parent)
         except BaseException:
             self.close()
             raise
 
     def append(self, batch: int, lines: Sequence[bytes], at: int | None = None) -> int:
-        """Write rows of a batch behind what counts, or behind others of it that end `at`; the length with them."""
+        """Write rows of a batch after the committed bytes, or after rows of it that end at `at`; return the new end."""
         data = b"\n".join(lines)
         head = _FRAME.pack(_MARK, batch, len(lines), len(data), _checksum(data))
         return _write_at(self._file, data, _write_at(self._file, head, self.length if at is None else at))
@@ -62,13 +62,13 @@ class SpoolWriter:
         os.fdatasync(self._file)
 
     def close(self) -> None:
-        """No more is written to it."""
+        """Close the file."""
         with suppress(OSError):
             os.close(self._file)
 
 
 def _write_at(file: int, data: bytes, offset: int) -> int:
-    """Write all of it; where it ends."""
+    """Write all of the data at an offset, and return where it ends."""
     rest = memoryview(data)
     while rest:
         written = os.pwrite(file, rest, offset)
@@ -81,13 +81,16 @@ def _checksum(data: bytes) -> bytes:
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """What the writer said of the rows; IntegrityError where the file is no spool."""
+    """Return the header that describes the rows; raise IntegrityError if the file is not a spool."""
     with path.open("rb") as file:
         return _header(path, file)
 
 
 def frames(path: Path, length: int | None = None) -> Iterator[Frame]:
-    """The frames up to `length`; without it up to the last whole one. IntegrityError where what counts is damaged."""
+    """Yield the frames up to `length`, or without it up to the last whole one.
+
+    Raise IntegrityError if a frame before `length` is damaged.
+    """
     with path.open("rb") as file:
         _header(path, file)
         while length is None or file.tell() < length:
@@ -105,7 +108,7 @@ def frames(path: Path, length: int | None = None) -> Iterator[Frame]:
 
 
 def _frame(file: BinaryIO) -> Frame | None:
-    """The next whole frame; None where there is none."""
+    """Return the next whole frame; None if there is none."""
     head = file.read(_FRAME.size)
     if len(head) < _FRAME.size:
         return None

@@ -1,4 +1,4 @@
-"""Folders for files on their way elsewhere, on the disk for temporary files; a process that is gone leaves none."""
+"""Folders for files that are about to be uploaded, on the disk for temporary files."""
 
 import fcntl
 import os
@@ -12,11 +12,11 @@ from pathlib import Path
 _PREFIX = "batchops-staging-"
 _LOCK = "in-use"
 _NEW = 60.0
-"""Seconds in which a folder may not have its lock yet."""
+"""Seconds during which a new folder may not be locked yet."""
 
 
 class StagingFolder:
-    """A new folder, which is gone with what uses it."""
+    """A new folder, which is removed once this object is gone. Folders of killed processes are removed first."""
 
     def __init__(self) -> None:
         _remove_left_behind(Path(tempfile.gettempdir()))
@@ -32,9 +32,9 @@ def _remove(path: Path, lock: int) -> None:
 
 
 def _remove_left_behind(place: Path) -> None:
-    """Those of processes that were killed: the lock of a process ends with it."""
+    """Remove the folders of killed processes: the lock of a process ends with it."""
     for path in place.glob(f"{_PREFIX}*"):
-        with suppress(OSError):  # another user's, or removed just now
+        with suppress(OSError):  # another process holds it, or it is another user's, or it was removed just now
             if time.time() - path.stat().st_mtime < _NEW:
                 continue
             lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -1,4 +1,4 @@
-"""What JSON lines and CSV have in common: text, compressed, made of canonical lines and back in blocks of rows."""
+"""What JSON lines and CSV share: compressed text, converted from and to canonical lines in blocks of rows."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
@@ -11,13 +11,13 @@ from batchops.db.exact_columns import ExactColumn
 from batchops.db.exact_text import fields_of
 
 BLOCK_BYTES = 1 << 20
-"""Bytes that are read or written at once; what they become takes several times as much."""
+"""Bytes that are read or written at a time. Converting them takes several times as much memory."""
 _FIELDS = 1 << 16
-"""Most fields that are written at once."""
+"""The most fields that are written at a time."""
 
 
 class TextRows:
-    """Rows of these columns as records of text."""
+    """Writes and reads the rows of one list of columns as records of text."""
 
     def __init__(
         self,
@@ -28,7 +28,10 @@ class TextRows:
         whole: Callable[[bytes], int],
         header: bytes = b"",
     ) -> None:
-        """`records`: of canonical lines; `lines`: back; `whole`: the bytes of a text that are whole records."""
+        """`records` converts canonical lines to text, `lines` converts them back.
+
+        `whole` returns how many bytes of a text are whole records.
+        """
         self._columns = tuple(columns)
         self._compression = compression
         self._records = records
@@ -48,13 +51,13 @@ class TextRows:
                 yield [*self._lines(block)]
 
     def _blocks(self, plain: BinaryIO) -> Iterator[bytes]:
-        """Whole records, many at once."""
+        """Yield blocks of whole records."""
         rest, most = b"", BLOCK_BYTES
         while part := plain.read(most):
             text = rest + part
             end = self._whole(text)
             rest = text[end:]
-            most = max(BLOCK_BYTES, len(rest))  # a record of many bytes is not looked through again and again
+            most = max(BLOCK_BYTES, len(rest))  # so that a long record is not searched again and again
             if end:
                 yield text[:end]
         if rest:
@@ -73,7 +76,7 @@ class TextRows:
 
 
 class TextWriter:
-    """One file."""
+    """Writes the records of one file."""
 
     def __init__(self, stream: BinaryIO, records: Callable[[Sequence[bytes]], bytes], header: bytes, most: int) -> None:
         self._stream = stream
@@ -90,7 +93,7 @@ class TextWriter:
 
 
 def columns_of(lines: Sequence[bytes], count: int) -> list[list[bytes]]:
-    """The fields of canonical lines as they are in them, column by column."""
+    """Return the fields of canonical lines, still escaped, column by column."""
     fields = b"\t".join(lines).split(b"\t")
     if len(fields) != count * len(lines):
         raise ValueError("a row has other columns than its segment")

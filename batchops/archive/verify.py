@@ -1,4 +1,4 @@
-"""Verifies an archive without a database: every file against its records, and every row against both digests."""
+"""Verifies an archive without a database: each file against its record, and the rows against both digests."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -16,22 +16,22 @@ from batchops.errors import IntegrityError, NotFoundError
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found."""
+    """The result of a verification."""
 
     contents: Contents
     rows: int
-    """Archived rows of segments that are whole; without rows that may not have been deleted."""
+    """Archived rows of undamaged segments, without rows that may not have been deleted."""
     bytes: int
     damage: tuple[Damage, ...]
 
     @property
     def whole(self) -> bool:
-        """Whether everything is as it was written."""
+        """Whether everything is still as it was written."""
         return not self.damage
 
 
 def verify(destination: Destination, seen: Callable[[FoundSegment, Damage | None], None] = lambda *_: None) -> Verified:
-    """Read everything; `seen` is called after each segment. NotFoundError where no archive is."""
+    """Read the whole archive, and call `seen` after each segment. Raise NotFoundError if there is no archive."""
     found = contents(destination)
     damage, rows, size = [*found.damage], 0, 0
     for segment in found.segments:
@@ -46,7 +46,7 @@ def verify(destination: Destination, seen: Callable[[FoundSegment, Damage | None
 
 
 def segment_damage(destination: Destination, segment: FoundSegment) -> Damage | None:
-    """What is wrong with a segment's record or its file; None where nothing is."""
+    """Return what is wrong with a segment's record or its file; None if nothing is."""
     return (
         _sidecar_damage(destination, segment) or _deleted_damage(destination, segment)
         or _file_damage(destination, segment)
@@ -65,7 +65,7 @@ def _sidecar_damage(destination: Destination, segment: FoundSegment) -> Damage |
 
 
 def _deleted_damage(destination: Destination, segment: FoundSegment) -> Damage | None:
-    if segment.listed.deleted is None or segment.manifest is None:  # else it was read from its file just now
+    if segment.listed.deleted is None or segment.manifest is None:  # it was just read from its file
         return None
     name = deleted_name(segment.listed.name)
     try:
