@@ -1,4 +1,4 @@
-"""Counts a queue from time to time while it is drained, and emits Backlog."""
+"""BacklogMonitor: counts a queue from time to time while it is drained, and emits Backlog."""
 
 import threading
 import time
@@ -16,18 +16,18 @@ from batchops.runtime.threads import Threads
 
 EVERY = 5.0
 SHARE = 50
-"""A count is made again no sooner than after this many times as long as it took."""
+"""The pause before the next count, as a multiple of the time that the last count took."""
 
 
 class Countable(Protocol):
-    """What can be counted."""
+    """A queue or an outbox whose rows can be counted."""
 
     def counts(self, connection: sa.Connection) -> Counts:
-        """How many rows are in which state."""
+        """Return how many rows are in each state."""
 
 
 class BacklogMonitor:
-    """Counts the queue from a thread of its own, seldom enough to cost little."""
+    """Counts the queue in a thread of its own, rarely enough to cost little."""
 
     def __init__(
         self, database: Database, queue: Countable, counters: Counters, clock: Callable[[], float] = time.monotonic
@@ -38,13 +38,13 @@ class BacklogMonitor:
         self._clock = clock
 
     def counts(self) -> Counts | None:
-        """The queue now; None where it cannot be counted."""
+        """Return the counts of the queue now; None where it cannot be counted."""
         with suppress(BatchopsError), self._database.reading() as connection:
             return self._queue.counts(connection)
         return None
 
     def emitting(self, emit: Emit, threads: Threads) -> AbstractContextManager[None]:
-        """Emit Backlog now and then, until the block ends."""
+        """Emit Backlog at intervals until the block ends."""
 
         def emit_counts(over: threading.Event) -> None:
             pause = EVERY

@@ -1,4 +1,4 @@
-"""How large the next batch may be."""
+"""Size: how large the next batch may be."""
 
 from dataclasses import dataclass, replace
 
@@ -8,31 +8,31 @@ START_ROWS = 500
 
 @dataclass(frozen=True)
 class Size:
-    """How large the next batch may be: rows it aims to change, rows it may read for that."""
+    """How large the next batch may be: the rows that it aims to change, and the rows that it may read for them."""
 
     rows: int
     read: int
     exact: bool = False
     """Whether `rows` must not be exceeded, as under a limit."""
     cut: bool = False
-    """Whether a limit leaves fewer rows than a batch would have."""
+    """Whether a limit leaves fewer rows than the batch would have without it."""
     skip_locked: bool = False
-    """Whether to leave out rows that others hold locked, and to visit them again."""
+    """Whether to leave out rows that others have locked, and to visit them again later."""
     unlocked: bool = False
-    """Whether its rows are only read, so that none is locked."""
+    """Whether the batch only reads its rows, and so locks none."""
     parents: int | None = None
-    """Of a purge with children, whose `rows` are those of all tables: the most rows of its own table."""
+    """For a purge with children: the most rows of the purged table itself; `rows` then counts all tables."""
 
     follows: bool = False
-    """Whether the next batch follows at once, as far as is known, and may be prepared with this one."""
+    """Whether the next batch is expected to follow at once, so that it may be prepared with this one."""
 
     def upto(self, most: int) -> "Size":
-        """No more than so many rows, and no more read for them than in proportion."""
+        """Return the size cut to `most` rows, with the rows read cut in proportion."""
         if self.rows <= most:
             return self
         return replace(self, rows=most, read=max(most, self.read * most // self.rows))
 
     @property
     def listed(self) -> bool:
-        """Whether a plain range could hold more than twice the aim, or too many at all."""
+        """Whether to list the rows, as a plain range could hold more than twice the aim, or more than is allowed."""
         return self.exact or self.skip_locked or self.read > 2 * self.rows

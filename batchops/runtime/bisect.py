@@ -1,4 +1,4 @@
-"""Finds the rows or events that made a batch fail."""
+"""by_halves(): finds the rows or events that made a batch fail."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -7,15 +7,16 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 FEW = 10
-"""Rows whose marks are tried, to tell a refusal of one row from one of all."""
+"""How many rows a trial marks, to tell whether the database refuses one row or all of them."""
 
 
 def by_halves(
     rows: Sequence[T], work: Callable[[Sequence[T]], Sequence[R]], blame: Callable[[Exception], R | None]
 ) -> list[R]:
-    """A result per row; `work` is asked again for halves of what it raised at, and `blame` makes the result of a row.
+    """Return a result for each row: where `work` raises, it is called again for each half of the rows.
 
-    What `blame` makes nothing of, as no row is at fault, is raised.
+    `blame` turns the error of a single row into its result. Where it returns None, no row is at fault: the error is
+    raised.
     """
     if not rows:
         return []

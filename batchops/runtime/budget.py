@@ -1,10 +1,13 @@
-"""How many rows a run may still change, or batches it may do, acquired by every worker before each batch."""
+"""Budget: how many rows or batches a run may still spend; each worker acquires from it before each batch."""
 
 import threading
 
 
 class Budget:
-    """Never more than `most` are out or used; what a batch did not use comes back. None: no limit, until one is set."""
+    """Ensures that no more than `most` rows or batches are acquired and used; None: no limit until one is set.
+
+    A worker releases what its batch did not use.
+    """
 
     def __init__(self, most: int | None = None) -> None:
         self._most = most
@@ -19,20 +22,21 @@ class Budget:
 
     @property
     def spent(self) -> bool:
-        """Whether none is left and none can come back."""
+        """Whether nothing is left, and no worker can still release anything."""
         with self._changed:
             return self._left() == 0 and self._out == 0
 
     def limit(self, most: int | None) -> None:
-        """Set another limit; what is out stays out, and what was used counts."""
+        """Change the limit; what was acquired or used so far still counts."""
         with self._changed:
             self._most = most
             self._changed.notify_all()
 
     def acquire(self, most: int) -> int | None:
-        """Up to that many; waits while others hold the last ones, outside any transaction. 0: all used; None: no limit.
+        """Acquire up to `most` and return how many; 0 if the budget is spent, None if there is no limit.
 
-        What is acquired goes back by `release`, whichever it is.
+        Waits while other workers hold what is left, so it must not be called in a transaction. The caller gives the
+        result back to `release`, whatever it is.
         """
         with self._changed:
             while self._left() == 0 and self._out > 0:
@@ -45,7 +49,7 @@ class Budget:
             return acquired
 
     def release(self, acquired: int | None, used: int) -> None:
-        """A batch that had drawn so many used so many."""
+        """Give back what a batch acquired and count what it used."""
         with self._changed:
             self._out -= acquired or 0
             self._used += used

@@ -1,4 +1,4 @@
-"""What people ask of a run from outside while it runs: read from the ledger with the heartbeat, then obeyed."""
+"""Control: reads from the ledger what people ask of a run while it works, and obeys."""
 
 import math
 import threading
@@ -14,21 +14,21 @@ from batchops.runtime.live_settings import LiveSettings
 from batchops.runtime.stop import Stop
 
 PAUSE_SECONDS = 5.0
-"""Seconds after which a run that is paused looks at its limits and its window again; a resume wakes it at once."""
+"""Seconds after which a paused run checks its limits and its window again; a resume wakes it at once."""
 
 
 class Control:
     """Obeys the requests to one run.
 
-    The heartbeat's thread reads them, in a read-only transaction of its own. Where a database has one writer, the loop
-    reads them too: between two batches, where a reader is in no writer's way.
+    The heartbeat's thread reads them in a read-only transaction of its own. Where a database has one writer, the loop
+    reads them too: between two batches a reader blocks no writer.
     """
 
     def __init__(
         self, ledger: Ledger, lease: Lease, scopes: Sequence[str], live: LiveSettings, stop: Stop,
         warn: Callable[[str], None], clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        """`scopes`: those that the run obeys; `warn` hears what was asked."""
+        """`scopes`: the scopes whose requests the run obeys; `warn` is called with each request, as text."""
         self._ledger = ledger
         self._lease = lease
         self._scopes = scopes
@@ -55,12 +55,12 @@ class Control:
             self._obey_stop(requests.to_stop(found, self._lease.token))
 
     def look_if_due(self) -> None:
-        """The same, unless somebody has looked just now."""
+        """Read the requests and obey them, unless that was done a moment ago."""
         if self._clock() - self._looked >= 0.9 * self._every:
             self.look()
 
     def throttle(self) -> ThrottleReason | None:
-        """A throttle of the loop: who has paused the run; None while nobody has."""
+        """The loop's throttle: return who has paused the run; None while nobody has."""
         if self._between_batches:
             self.look_if_due()
         held = self._pauses

@@ -1,4 +1,4 @@
-"""Counts of attempts, which a verb keeps beside the counts of durable work that every verb has in RunStats."""
+"""Counters of attempts, rejected rows, and the states of a queue's rows; RunStats counts durable work."""
 
 import threading
 from collections.abc import Sequence
@@ -10,21 +10,21 @@ from batchops.runtime.causes import Causes
 
 
 class RejectedRows:
-    """The rows that a run has rejected: how many, and the first reasons. It may run without end."""
+    """Counts a run's rejected rows and keeps the first reasons only, as a run may go on without end."""
 
     def __init__(self) -> None:
         self._count = 0
         self.changed = 0
-        """Of these: rows that were left alone, as they were changed since."""
+        """How many of them were left alone because they had changed since they were read."""
         self.partial = 0
-        """Of these: rows that no longer matched once some of their children were deleted."""
+        """How many of them no longer matched once some of their children were deleted."""
         self._causes = Causes()
 
     def __len__(self) -> int:
         return self._count
 
     def add(self, rejected: Sequence[Rejected]) -> None:
-        """Some more."""
+        """Count more rejected rows."""
         self._count += len(rejected)
         self.changed += sum(one.changed for one in rejected)
         self.partial += sum(one.partial for one in rejected)
@@ -33,20 +33,20 @@ class RejectedRows:
 
     @property
     def refused(self) -> int:
-        """How many the database refused."""
+        """How many of them the database refused."""
         return self._count - self.changed - self.partial
 
     @property
     def causes(self) -> tuple[Cause, ...]:
-        """The reasons, the commonest first."""
+        """The reasons, the most frequent first."""
         return self._causes.counted()
 
 
 class Counters:
-    """Counts by name, and the first reasons of failures, added by the steps of several workers.
+    """Counts by name, and the first reasons of failures; the steps of several workers add to them.
 
-    They count attempts, as a step makes them: also those of a batch that is retried, and those after which nothing is
-    committed. RunStats counts what is durable: the loop adds each step's Outcome to it, the same for every verb.
+    They count attempts: also those of a batch that is retried, and those after which nothing is committed. RunStats
+    counts what is durable: the loop adds each step's Outcome to it, the same for every verb.
     """
 
     def __init__(self, *names: str) -> None:
@@ -61,12 +61,12 @@ class Counters:
                 self._counts[name] += count
 
     def because(self, reason: str, names: Sequence[str]) -> None:
-        """Attempts failed for this reason, at the rows or events of these names."""
+        """Count failed attempts at the rows or events of these names for this reason."""
         self._causes.add(reason, names)
 
     @property
     def causes(self) -> tuple[Cause, ...]:
-        """The reasons, the commonest first."""
+        """The reasons, the most frequent first."""
         return self._causes.counted()
 
     def __getitem__(self, name: str) -> int:
@@ -82,13 +82,13 @@ class Counts:
     waiting: int = 0
     """Pending rows whose next attempt is not due yet."""
     leased: int = 0
-    """Pending rows in flight."""
+    """Pending rows that a holder has claimed."""
     expired: int = 0
-    """Of the backlog: rows whose holder's heartbeat stopped."""
+    """Rows of the backlog whose lease expired, as their holder's heartbeat stopped."""
     oldest: float | None = None
-    """Seconds that the oldest of the backlog has been waiting; None where no column tells."""
+    """Seconds that the oldest row of the backlog has been waiting; None where no column tells."""
     next_due: float | None = None
-    """Seconds until the nearest lease ends or the nearest attempt is due."""
+    """Seconds until the next lease ends or the next attempt is due."""
 
     @property
     def pending(self) -> int:

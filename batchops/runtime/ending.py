@@ -1,4 +1,4 @@
-"""How a run ends: why, with which code, and with the counts that every verb has."""
+"""Ending: why a run ends and with which exit code; and the Finished event, with the counts that every verb has."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # the loop itself imports this
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run ended: its reason, its exit code, and the error if it was one."""
+    """How a run ended: its reason, its exit code, and the error if there was one."""
 
     reason: str
     exit: int
@@ -23,7 +23,7 @@ class Ending:
 
 
 def ending_of(error: BaseException) -> Ending:
-    """How a run ends that an error ends, whatever its kind."""
+    """Return the ending of a run that ends with this error, of any kind."""
     if isinstance(error, BatchopsError):
         return Ending(error.reason, error.exit, Failure(error.reason, error.message, error.hint))
     if isinstance(error, KeyboardInterrupt):
@@ -33,7 +33,7 @@ def ending_of(error: BaseException) -> Ending:
 
 
 def finished(verb: str, table: str, strategy: str, ending: Ending, stats: "RunStats") -> Finished:
-    """What this process has done; a verb adds what it alone knows."""
+    """Return Finished with what this process has done; the verb adds what only it knows."""
     return Finished(
         verb=verb,
         table=table,
@@ -56,9 +56,9 @@ def finished(verb: str, table: str, strategy: str, ending: Ending, stats: "RunSt
 
 
 def as_incomplete(ending: Ending, error: Failure | None = None) -> Ending:
-    """The ending of a run in which something failed: "incomplete" in place of done, a limit or a stop.
+    """Return the ending of a run in which something failed: "incomplete" instead of done, a limit or a stop.
 
-    What is graver stays what it is.
+    A graver ending stays as it is.
     """
     if ending.exit not in (Exit.DONE, Exit.INCOMPLETE) or ending.reason == "max-rejected":
         return ending
@@ -66,13 +66,13 @@ def as_incomplete(ending: Ending, error: Failure | None = None) -> Ending:
 
 
 def of_one_that_stays(ending: Ending, stop: Stop) -> Ending:
-    """The ending of a job that keeps running: SIGTERM is a normal end, unless it cut a batch."""
+    """Return the ending of a job that keeps running, such as with --poll: SIGTERM is normal unless it cut a batch."""
     graceful = ending.reason == "signal" and ending.exit == Exit.TERMINATED and not stop.cut
     return Ending("signal", Exit.DONE) if graceful else ending
 
 
 def stopped(stop: Stop) -> Ending:
-    """The ending of a loop that was asked to stop."""
+    """Return the ending of a loop that was asked to stop."""
     if stop.error is not None:
         return ending_of(stop.error)
     reason = stop.reason or "stopped"
@@ -88,14 +88,14 @@ def stopped(stop: Stop) -> Ending:
 
 
 def worked_off(stats: "RunStats") -> Ending:
-    """The ending of a loop for which nothing is left."""
+    """Return the ending of a loop that has nothing left to do."""
     if stats.locked or stats.rejected:
         return Ending("incomplete", Exit.INCOMPLETE)
     return Ending("done", Exit.DONE)
 
 
 def rejected_too_often(stats: "RunStats") -> Ending:
-    """The ending of a loop that may meet no more rejected rows."""
+    """Return the ending of a run in which the database refused more rows than is allowed."""
     refused, tried = stats.rejected.refused, stats.rejected.refused + stats.rows
     message = f"The database refused {refused:,} of {tried:,} rows."
     hint = "fix the cause and run it again: the run continues and retries these rows; --max-rejected N allows more."

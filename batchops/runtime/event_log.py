@@ -1,4 +1,4 @@
-"""The events of a run that matter later, gathered as they come: a few of each kind, however often they come."""
+"""EventLog: keeps the events of a run that matter later; events that repeat are counted together."""
 
 import re
 import threading
@@ -11,37 +11,37 @@ from batchops.ledger.owner import this_process
 from batchops.ledger.run_events import MOST
 
 TOGETHER = 300.0
-"""Seconds within which an event like an earlier one is counted with it."""
+"""Seconds within which an event is counted with an earlier one like it."""
 _NUMBER = re.compile(r"\d[\d,.:]*")
 
 
 @dataclass
 class LoggedEvent:
-    """One event, or several alike."""
+    """One event, or several like it that are counted together."""
 
     number: int
-    """In the order of their first times, from 0 in each process."""
+    """The order in which they first occurred, from 0 in each process."""
     event: str
     text: str
     first: float
-    """By the log's clock."""
+    """The time of the first one, by the log's clock."""
     last: float
     times: int = 1
 
 
 class EventLog:
-    """Hears every event of a run; keeps the last MOST that tell what went wrong, what it waited for, and why."""
+    """Receives every event of a run; keeps the last MOST that tell what failed, what the run waited for, and why."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self._kept: dict[str, LoggedEvent] = {}
-        """By what makes events alike, the oldest first."""
+        """The events by the text that makes them alike, the oldest first."""
         self._changed: dict[int, LoggedEvent] = {}
         self._next = 0
         self._guard = threading.Lock()
 
     def __call__(self, event: Event) -> None:
-        """Keep it, if it matters."""
+        """Keep the event if it matters later."""
         match event:
             case Started():
                 here = this_process()
@@ -65,7 +65,7 @@ class EventLog:
                 pass
 
     def add(self, event: str, text: str, alike: str = "") -> None:
-        """Keep an event; those with the same `alike`, or the same text but for numbers, are counted together."""
+        """Keep an event; events with the same `alike`, or the same text apart from numbers, are counted together."""
         key, now = f"{event} {_NUMBER.sub('#', alike or text)}", self.clock()
         with self._guard:
             found = self._kept.get(key)
@@ -81,13 +81,13 @@ class EventLog:
             self._changed[found.number] = found
 
     def changed(self) -> list[LoggedEvent]:
-        """Those that came, or came again, since this was asked last."""
+        """Return the events that occurred, or occurred again, since the last call."""
         with self._guard:
             found = [*self._changed.values()]
             self._changed.clear()
         return found
 
     def all(self) -> list[LoggedEvent]:
-        """All that are kept."""
+        """Return all events that are kept."""
         with self._guard:
             return [*self._kept.values()]

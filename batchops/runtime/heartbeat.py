@@ -13,23 +13,24 @@ from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads
 
 Renewal = tuple[LeaseClock, Callable[[], bool]]
-"""A lease that is held, and what renews it in a transaction of its own: False where another holds it by now."""
+"""A lease's clock, and the function that renews it in its own transaction; it returns False if another holds it."""
 
 
 def heartbeat(
     threads: Threads, seconds: float, held: Callable[[], Iterable[Renewal]], lost: Callable[[], None] = lambda: None
 ) -> AbstractContextManager[None]:  # fmt: skip
-    """Renew what is `held` three times in a lease's length, from a thread, until the block ends.
+    """Renew the leases that `held` returns three times in a lease's length, from a thread, until the block ends.
 
-    A renewal that fails is tried again at the next turn; once the lease may have ended, a person is warned.
+    A renewal that fails is tried again at the next turn; once the lease may have ended, the thread emits a warning.
     """
     return threads.repeating("heartbeat", seconds / RENEWALS, lambda: renew_due(held(), lost))
 
 
 def renew_due(held: Iterable[Renewal], lost: Callable[[], None] = lambda: None) -> None:
-    """Renew the leases that are due; call `lost` for each that another holds by now.
+    """Renew the leases that are due; call `lost` for each that another holder has taken over.
 
-    Raises the last error by which a lease could not be renewed in time. The token in each transaction protects.
+    Raises the last error if a lease may have ended because its renewal failed. No row is lost by that: each
+    transaction checks the fencing token.
     """
     failed: BatchopsError | None = None
     for clock, renewal in held:
@@ -57,7 +58,7 @@ class Heartbeat:
         self, ledger: Ledger, lease: Lease, stop: Stop, threads: Threads, clock: Callable[[], float] = time.monotonic,
         sample: Callable[[sa.Connection], None] = lambda _: None,
     ) -> None:  # fmt: skip
-        """`sample` writes a sample of the run in a transaction that it is given, at each renewal."""
+        """`sample` writes a sample of the run at each renewal, in the transaction of the connection given to it."""
         self._sample = sample
         self._ledger = ledger
         self._lease = lease
@@ -67,7 +68,7 @@ class Heartbeat:
         self._clock = LeaseClock(lease.seconds, clock, renewed=clock())
 
     def renewing(self, beside: Callable[[], None] = lambda: None) -> AbstractContextManager[None]:
-        """Renew for as long as the block runs; `beside` is called at each turn, after the renewal."""
+        """Renew the lease until the block ends; call `beside` at each turn, after the renewal."""
 
         def turn() -> None:
             try:
@@ -78,13 +79,13 @@ class Heartbeat:
         return self._threads.repeating("heartbeat", self._lease.seconds / RENEWALS, turn)
 
     def renew_with_batch(self, connection: sa.Connection) -> None:
-        """Renew in a batch's own transaction, where that is needed and due."""
+        """Renew the lease in the batch's own transaction, where the database has one writer and the renewal is due."""
         if self._with_batches and self._clock.due:
             self._clock.renew(lambda: renew_within(connection, self._ledger, self._lease))
             self._sample(connection)
 
     def renew(self) -> None:
-        """Renew, if that is due."""
+        """Renew the lease if that is due."""
         renew_due(self._held(), self._lost)
 
     def _held(self) -> list[Renewal]:
@@ -93,7 +94,7 @@ class Heartbeat:
     def _renewed(self) -> bool:
         kept = renew(self._ledger, self._lease)
         if kept:
-            # In a transaction of its own: the lease does not depend on it.
+            # The sample has a transaction of its own, so that its error does not undo the renewal.
             with suppress(BatchopsError), self._ledger.database.transaction() as connection:
                 self._sample(connection)
         return kept

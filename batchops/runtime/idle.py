@@ -1,4 +1,4 @@
-"""How long a drain that stays up sleeps while there is no work."""
+"""Idle and Due: how long a job that keeps running sleeps while there is no work."""
 
 import random
 import threading
@@ -14,20 +14,20 @@ from batchops.runtime.backoff import Backoff
 
 FIRST = 0.05
 SHARE = 50
-"""A look at the whole queue is made again no sooner than after this many times as long as it took."""
+"""The pause before the next look at the whole queue, as a multiple of the time that the last look took."""
 
 
 class Due:
-    """When the next thing that waits falls due; the workers of a process share the answer.
+    """When the next waiting row falls due; the workers of a process share the answer.
 
-    Asked again no sooner than after `SHARE` times as long as the answer took: in a large queue it takes a scan.
+    The database is asked again only after `SHARE` times as long as the last answer took: a large queue needs a scan.
     """
 
     def __init__(
         self, database: Database, next_due: Callable[[sa.Connection], float | None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        """`next_due`: seconds until something is due that waits."""
+        """`next_due` returns the seconds until the next waiting row is due; None if no row waits."""
         self._database = database
         self._next_due = next_due
         self._clock = clock
@@ -36,12 +36,12 @@ class Due:
         self._guard = threading.Lock()
 
     def __call__(self) -> float | None:
-        """Seconds from now on; None where nothing is known to wait."""
+        """Return the seconds until the next waiting row is due; None where none is known to wait."""
         with self._guard:
             if self._clock() >= self._ask_at:
                 self._ask()
             due_at, now = self._due_at, self._clock()
-        # What is overdue was not there to be claimed: it does not keep anyone from sleeping.
+        # A row that is overdue could not be claimed after all: it must not keep a worker from sleeping.
         return None if due_at is None or due_at < now else due_at - now
 
     def _ask(self) -> None:
@@ -54,7 +54,7 @@ class Due:
 
 
 class Idle:
-    """One worker's sleeps: doubling with jitter up to `longest`, cut to the nearest row that falls due."""
+    """The sleeps of one worker: each is twice as long, with jitter, up to `longest` or until the next row is due."""
 
     def __init__(
         self, due: Callable[[], float | None], longest: float, draw: Callable[[], float] = random.random
@@ -62,14 +62,14 @@ class Idle:
         self._due = due
         self._backoff = Backoff(FIRST, longest, draw=draw)
         self._sleeps = 0
-        """Sleeps since there was work."""
+        """How many sleeps there were since the last work."""
 
     def worked(self) -> None:
-        """There was work: the next sleep is short again."""
+        """Make the next sleep short again, as there was work."""
         self._sleeps = 0
 
     def next_sleep(self) -> float:
-        """Seconds to sleep now."""
+        """Return the seconds to sleep now."""
         self._sleeps += 1
         pause = self._backoff.pause(self._sleeps)
         due = self._due()

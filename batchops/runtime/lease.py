@@ -1,6 +1,6 @@
-"""When any lease is to be renewed; and the lease of a run. A job has one run at a time.
+"""LeaseClock: when a lease is to be renewed. Lease: the lease of a run, so that a job has one run at a time.
 
-A lease ends by the database's clock, and is taken over then, or once its holder's process is gone.
+A lease expires by the database's clock. It can be taken over then, or as soon as its holder's process is gone.
 """
 
 import json
@@ -17,37 +17,37 @@ from batchops.ledger.owner import Owner, this_process
 from batchops.ledger.run import new_token
 
 RENEWALS = 3
-"""How often a lease is renewed in its length."""
+"""How often a lease is renewed within its length."""
 CERTAIN = 0.8
-"""The share of its length in which a lease cannot have ended, though two clocks may run at different speeds."""
+"""The share of its length in which a lease cannot have expired, although two clocks may run at different speeds."""
 
 
 class LeaseClock:
-    """When a lease that this process holds is to be renewed, and whether it can have ended, by the process's clock.
+    """When a lease that this process holds is to be renewed, and whether it may have expired, by the process's clock.
 
-    It is counted from before a renewal is sent, so it never seems longer than it is.
+    The time is counted from before a renewal is sent, so the lease never seems longer than it is.
     """
 
     def __init__(
         self, seconds: float, clock: Callable[[], float] = time.monotonic, renewed: float = -math.inf
     ) -> None:  # fmt: skip
-        """`renewed`: when it was taken, by that clock; a new object holds nothing yet."""
+        """`renewed`: when the lease was taken, by `clock`; without it no lease is held yet."""
         self.seconds = seconds
         self._clock = clock
         self._renewed = renewed
 
     @property
     def due(self) -> bool:
-        """Whether it is time to renew; a thread that wakes a little early does not wait for another turn."""
+        """Whether it is time to renew; a little early, so that a thread that wakes early need not wait another turn."""
         return self._clock() - self._renewed >= 0.9 * self.seconds / RENEWALS
 
     @property
     def certain(self) -> bool:
-        """Whether the lease cannot have ended since it was last renewed."""
+        """Whether the lease cannot have expired since it was last renewed."""
         return self._clock() - self._renewed < CERTAIN * self.seconds
 
     def renew(self, renewal: Callable[[], bool]) -> bool:
-        """Call `renewal`, which takes or renews the lease; False where it says that another holds it by now."""
+        """Call `renewal`, which takes or renews the lease; return False if another holder has it by now."""
         before = self._clock()
         kept = renewal()
         self._renewed = before if kept else -math.inf
@@ -56,7 +56,7 @@ class LeaseClock:
 
 @dataclass(frozen=True)
 class Lease:
-    """What the holder proves itself with."""
+    """The lease of a job's run, with the fencing token that proves who holds it."""
 
     job: str
     token: str
@@ -64,7 +64,7 @@ class Lease:
 
 
 def acquire(connection: sa.Connection, ledger: Ledger, job: str, seconds: float) -> Lease:
-    """Take the job, waiting for nobody; LockedError names who is running."""
+    """Take the lease of the job without waiting; raise LockedError, which names the holder, if another run has it."""
     leases, now = ledger.leases, ledger.database.backend.own_tables.epoch()
     lease = Lease(job, new_token(), seconds)
     mine = {
@@ -77,7 +77,7 @@ def acquire(connection: sa.Connection, ledger: Ledger, job: str, seconds: float)
         try:
             connection.execute(leases.insert().values(job=job, **mine))
         except sa.exc.IntegrityError as error:
-            # Both saw no row; the other one's was there first.
+            # Both processes saw no row, and the other one inserted its row first.
             raise LockedError("Another run of the same job began at this moment.", "see `batchops runs`.") from error
         return lease
     owner = Owner(**json.loads(held["owner"]))
@@ -91,12 +91,12 @@ def acquire(connection: sa.Connection, ledger: Ledger, job: str, seconds: float)
 
 
 def name_run(connection: sa.Connection, ledger: Ledger, lease: Lease, run: int) -> None:
-    """Say which run the lease is for."""
+    """Write into the lease which run it is for."""
     connection.execute(_mine(ledger, lease).values(run=run))
 
 
 def run_of(connection: sa.Connection, ledger: Ledger, lease: Lease) -> int | None:
-    """The run that the lease is for; None if it is not held."""
+    """Return the run that the lease is for; None if this process does not hold it any more."""
     leases = ledger.leases
     query = sa.select(leases.c.run).where(leases.c.job == lease.job, leases.c.token == lease.token)
     number: int | None = connection.execute(query).scalar()
@@ -104,20 +104,20 @@ def run_of(connection: sa.Connection, ledger: Ledger, lease: Lease) -> int | Non
 
 
 def renew(ledger: Ledger, lease: Lease) -> bool:
-    """Renew the lease; False if another holds it by now."""
+    """Renew the lease; return False if another holder has it by now."""
     with ledger.database.transaction() as connection:
         return renew_within(connection, ledger, lease)
 
 
 def renew_within(connection: sa.Connection, ledger: Ledger, lease: Lease) -> bool:
-    """The same in the caller's own transaction."""
+    """Renew the lease in the caller's transaction; return False if another holder has it by now."""
     now = ledger.database.backend.own_tables.epoch()
     renewal = _mine(ledger, lease).values(renewed_at=now, lease_until=now + lease.seconds)
     return connection.execute(renewal).rowcount == 1
 
 
 def release(connection: sa.Connection, ledger: Ledger, lease: Lease) -> bool:
-    """Release the lease; False if another holds it by now."""
+    """Release the lease; return False if another holder has it by now."""
     leases = ledger.leases
     mine = leases.delete().where(leases.c.job == lease.job, leases.c.token == lease.token)
     return connection.execute(mine).rowcount == 1

@@ -1,4 +1,4 @@
-"""The events of a run from the first to the last; its end is always emitted, exactly once."""
+"""whole_run() and EventEmitter: the events of a run from the first to the last; Finished is emitted exactly once."""
 
 import threading
 from collections import deque
@@ -16,7 +16,7 @@ from batchops.runtime.threads import Threads, described
 class EventEmitter:
     """Passes the events of the run's threads to one listener, one at a time.
 
-    A listener that raises ends the run after the batch in progress, and gets no further event but the end.
+    If the listener raises, the run ends after the batch in progress; the listener then gets only the last event.
     """
 
     def __init__(self, emit: Emit, stop: Stop) -> None:
@@ -27,9 +27,9 @@ class EventEmitter:
         self._warnings: deque[str] = deque()
         self.begun = False
         self.log = EventLog()
-        """What of the events is kept with the run."""
+        """The events that are kept with the run."""
         self.threads = Threads(stop.fail, self.warn)
-        """The run's threads: one that an error ends, ends the run."""
+        """The run's threads; an error that ends one of them ends the run."""
 
     def __call__(self, event: Event) -> None:
         with self._guard:
@@ -38,7 +38,7 @@ class EventEmitter:
             self._emit_warnings()
 
     def end(self, finished: Finished) -> None:
-        """The last event; then raise what a listener has raised, or an error that is a bug or Ctrl-C."""
+        """Emit the last event; then raise the error of a listener, or of the run if it is a bug or Ctrl-C."""
         with self._guard:
             self._emit_warnings()
             raised, self._raised = self._raised, None
@@ -56,10 +56,10 @@ class EventEmitter:
             self._emit(event)
         except BaseException as error:  # noqa: BLE001  raised again at the end, once nothing is in progress any more
             self._raised = error
-            self._stop.fail(error if isinstance(error, KeyboardInterrupt) else _of_listener(error))
+            self._stop.fail(error if isinstance(error, KeyboardInterrupt) else _listener_error(error))
 
     def warn(self, text: str) -> None:
-        """Emit Warned, without waiting for a listener that takes its time: the next event brings it along then."""
+        """Emit Warned; if a slow listener is busy with another event, Warned follows that or the next event."""
         self._warnings.append(text)
         if self._guard.acquire(blocking=False):
             try:
@@ -81,9 +81,9 @@ def whole_run(
     *,
     undone: bool = False,
 ) -> Finished:
-    """Run `work`, which tells Started and gives the end; `ended` makes an end of an error that escapes from it.
+    """Run `work`, which emits Started and returns Finished; `ended` makes Finished of an error that escapes from it.
 
-    Before Started an error is raised. What the run asks of its own Stop does not reach the caller's.
+    An error before Started is raised. If the run asks its own Stop to end, the caller's Stop is not affected.
     `undone`: as in Stopping.
     """
     with stop.of_one_run() as mine:
@@ -102,7 +102,7 @@ def whole_run(
 
 @contextmanager
 def answering(stop: Stop, emitter: EventEmitter, undone: bool) -> Iterator[None]:
-    """Emit Stopping as soon as a signal asks the run to stop, and once more when a second one hurries it."""
+    """Emit Stopping as soon as a signal asks the run to stop, and again when a second signal hurries it."""
     last: Stopping | None = None
 
     def answer() -> None:
@@ -115,5 +115,5 @@ def answering(stop: Stop, emitter: EventEmitter, undone: bool) -> Iterator[None]
         yield
 
 
-def _of_listener(error: BaseException) -> BatchopsError:
+def _listener_error(error: BaseException) -> BatchopsError:
     return BatchopsError(f"A listener raised {described(error)}", "look at what on_event calls.")

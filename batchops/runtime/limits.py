@@ -1,4 +1,4 @@
-"""The limits of a run: rows, time, batches, the end of a window."""
+"""Limits: the limits of a run on rows, time and batches, and the window in which it may work."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -10,13 +10,13 @@ from batchops.runtime.budget import Budget
 
 @dataclass(frozen=True)
 class Window:
-    """Hours of the day in which a run may work; `end` before `start` reaches over midnight."""
+    """The hours of the day in which a run may work; with `end` before `start` it includes midnight."""
 
     start: time
     end: time
 
     def holds(self, now: time) -> bool:
-        """Whether `now` is inside."""
+        """Whether `now` is inside the window."""
         if self.start <= self.end:
             return self.start <= now < self.end
         return now >= self.start or now < self.end
@@ -24,12 +24,12 @@ class Window:
 
 @dataclass(frozen=True)
 class Acquired:
-    """What a batch may use of the limits; None: no such limit. Nothing of one: `reason` says which."""
+    """The rows that a batch may use of each limit; None: no such limit. If one is 0, `reason` names the limit."""
 
     rows: int | None
     total: int | None = None
     whole: bool = False
-    """Whether `rows` are those of the own table alone, and `total` the rows of all tables."""
+    """Whether `rows` counts the purged table alone, and `total` the rows of all tables."""
 
     @property
     def reason(self) -> str | None:
@@ -38,7 +38,7 @@ class Acquired:
         return "max-total" if self.total == 0 else None
 
     def within(self, size: Size) -> Size:
-        """The size under them."""
+        """Return the size, cut to the rows acquired."""
         if not self.whole:
             return size if self.rows is None else within(size, self.rows)
         size = replace(size, parents=self.rows)
@@ -47,25 +47,24 @@ class Acquired:
 
 @dataclass(frozen=True)
 class Limits:
-    """None: no such limit."""
+    """The limits of a run; None: no such limit."""
 
     rows: Budget = field(default_factory=Budget)
-    """The rows that may be changed, which can be limited while the run works; of a purge with children, those of its
-    own table."""
+    """The rows that may be changed, a limit that can change during the run; a purge's child rows do not count."""
     total: Budget | None = None
-    """Of a purge with children: the rows of all tables that may be changed."""
+    """The rows of all tables that a purge with children may change."""
     seconds: float | None = None
     batches: Budget | None = None
     window: Window | None = None
     wait: bool = False
-    """Whether to wait for the window rather than to end where it is closed at first."""
+    """Whether to wait for the window if it is closed at the start; otherwise the run ends."""
     rejected: int | None = None
-    """Rows that may be refused."""
+    """How many rows the database may refuse."""
     wall: Callable[[], datetime] = datetime.now
-    """The time of day, in the window's zone."""
+    """Returns the time of day in the window's time zone."""
 
     def closed(self) -> datetime | None:
-        """When the window opens, where it is closed now."""
+        """Return when the window opens; None if it is open now."""
         now = self.wall()
         if self.window is None or self.window.holds(now.time()):
             return None
@@ -73,25 +72,25 @@ class Limits:
         return opens if opens > now else opens + timedelta(days=1)
 
     def acquire(self, rows: int) -> Acquired:
-        """What a batch of so many rows may use; goes back by `release`, whatever it is."""
+        """Acquire what a batch of so many rows may use; the caller gives it back to `release`, whatever it is."""
         acquired = Acquired(self.rows.acquire(rows))
         if self.total is None or acquired.reason is not None:
             return acquired
         return replace(acquired, total=self.total.acquire(rows), whole=True)
 
     def release(self, acquired: Acquired, rows: int | None, total: int | None) -> None:
-        """A batch used so many rows, and of all tables so many; None: it may have used all that it had."""
+        """Give back what a batch acquired; it used `rows`, and `total` of all tables. None: perhaps all of it."""
         self.rows.release(acquired.rows, acquired.rows or 0 if rows is None else rows)
         if self.total is not None and acquired.whole:
             self.total.release(acquired.total, acquired.total or 0 if total is None else total)
 
     @property
     def spent(self) -> bool:
-        """Whether no row or no batch more may be done."""
+        """Whether the run may change no further row or do no further batch."""
         return any(budget is not None and budget.spent for budget in (self.rows, self.total, self.batches))
 
     def reached(self, seconds: float) -> str | None:
-        """The reason to end, after so long; None to continue."""
+        """Return the reason to end the run after so many seconds; None to continue."""
         if self.batches is not None and self.batches.spent:
             return "max-batches"
         if self.rows.spent:
@@ -106,11 +105,11 @@ class Limits:
 
 
 REFUSED_SHARE, TRIED = 0.1, 1_000
-"""The share of refused rows, of at least so many tried, from which a run is not worth going on with."""
+"""A run ends if at least this share of its rows is refused, once at least so many were tried."""
 
 
 def refused_too_often(limits: Limits, refused: int, changed: int) -> bool:
-    """Whether the job's own condition or values seem to be wrong, rather than some of the rows."""
+    """Whether so many rows are refused that the job's condition or values seem wrong, not only some of the rows."""
     if limits.rejected is None or not refused:
         return False
     tried = refused + changed
@@ -118,7 +117,7 @@ def refused_too_often(limits: Limits, refused: int, changed: int) -> bool:
 
 
 def within(size: Size, acquired: int) -> Size:
-    """The size under what was acquired from the budget: a plain range may change twice its aim."""
+    """Return the size, cut to what was acquired from the budget: a plain range may change twice its aim."""
     if 2 * size.rows <= acquired:
         return size
     return replace(size, rows=min(size.rows, acquired), exact=True, cut=acquired < size.rows)

@@ -1,4 +1,4 @@
-"""The settings of a run that can be changed while it works."""
+"""LiveSettings: the settings of a run that can be changed while it works."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +18,7 @@ class Sleep:
 
 
 class WorkerCount:
-    """How many loops a run has. While it works others are started, or some end after their batch."""
+    """How many workers a run has; when that changes, more are started, or some end after their batch."""
 
     def __init__(self, wanted: int = 1) -> None:
         self.wanted = wanted
@@ -28,7 +28,7 @@ class WorkerCount:
 
     @contextmanager
     def starting(self, start: Callable[[], None]) -> Iterator[None]:
-        """In the block there are as many loops as are wanted; `start` begins one more."""
+        """Call `start` for each worker until there are as many as wanted; also when that changes in the block."""
         try:
             with self._guard:
                 self._start = start
@@ -39,20 +39,20 @@ class WorkerCount:
                 self._start = None
 
     def change(self, wanted: int) -> None:
-        """So many from now on."""
+        """Set how many workers the run has from now on."""
         with self._guard:
             self.wanted = wanted
             self._fill()
 
     def surplus(self) -> bool:
-        """Whether the loop that asks is one too many, and is to end; it counts no more then."""
+        """Whether the worker that asks is one too many and has to end; if so, it no longer counts."""
         with self._guard:
             surplus = self._running > self.wanted
             self._running -= surplus
             return surplus
 
     def ended(self) -> None:
-        """A loop has ended that was not one too many."""
+        """Count out a worker that has ended for another reason than being one too many."""
         with self._guard:
             self._running -= 1
 
@@ -63,7 +63,7 @@ class WorkerCount:
 
 
 class ThrottleLimits:
-    """The limits of throttles that somebody has set, as text by their names; more and others while a run works."""
+    """The limits of throttles that people have set while a run works, as text by throttle name."""
 
     def __init__(self) -> None:
         self.wanted: dict[str, str] = {}
@@ -71,7 +71,7 @@ class ThrottleLimits:
 
     @contextmanager
     def heard_by(self, listener: Callable[[Mapping[str, str]], None]) -> Iterator[None]:
-        """Call it with all of them at each change, until the block ends; it must not wait for anything."""
+        """Call `listener` with all limits at each change, until the block ends; the listener must not block."""
         self._listener = listener
         try:
             yield
@@ -79,7 +79,7 @@ class ThrottleLimits:
             self._listener = None
 
     def change(self, wanted: Mapping[str, str]) -> None:
-        """These from now on."""
+        """Set the limits from now on."""
         self.wanted = dict(wanted)
         if self._listener is not None:
             self._listener(self.wanted)
@@ -87,21 +87,21 @@ class ThrottleLimits:
 
 @dataclass
 class LiveSettings:
-    """What the loops of a run share that may change: `change` makes it so, for the next batch."""
+    """The settings that the workers of a run share; a change takes effect with the next batch."""
 
     pacing: Pacing = field(default_factory=Pacing)
     limits: Limits = field(default_factory=Limits)
     sleep: Sleep = field(default_factory=Sleep)
     workers: WorkerCount = field(default_factory=WorkerCount)
     several: bool = True
-    """Whether it may have more than one worker."""
+    """Whether the run may have more than one worker."""
     throttles: ThrottleLimits = field(default_factory=ThrottleLimits)
 
     def __post_init__(self) -> None:
         self._applied: dict[str, Any] = {}
 
     def change(self, settings: Mapping[str, Any]) -> bool:
-        """Apply those that differ from what was applied last; whether any does."""
+        """Apply the settings that differ from those applied last; return whether any does."""
         new = {name: value for name, value in settings.items() if self._applied.get(name, _NOTHING) != value}
         self._applied |= new
         if "batch_size" in new or "target_time" in new:

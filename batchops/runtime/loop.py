@@ -1,4 +1,4 @@
-"""Job, and run(): the loop that every verb shares."""
+"""LoopSettings and run(): the loop that every verb shares."""
 
 import threading
 import time
@@ -22,52 +22,52 @@ from batchops.runtime.stop import Stop
 from batchops.runtime.throttle_totals import ThrottleTotals
 
 Step = Callable[[Size], Outcome | None]
-"""One batch of that size, committed when it returns; None once nothing is left."""
+"""Does one batch of that size, which is committed when it returns; returns None once nothing is left."""
 Throttle = Callable[[], ThrottleReason | None]
-"""Asked before each batch, by all workers at once: why to wait, None to continue. What it raises ends the run."""
+"""Called before each batch, by several workers at once: returns why to wait, or None. Its errors end the run."""
 Clock = Callable[[], float]
 
 REPLAN = "replan"
-"""The reason of an ending that is not final: the run replans."""
+"""The reason of an ending after which the run replans and continues."""
 SURPLUS = "surplus"
-"""The reason of the ending of one worker: the run is to have fewer of them."""
+"""The reason of a worker's ending when the run is to have fewer workers."""
 RETRY_TIMEOUT = 120.0
 """Seconds for which one batch is retried after temporary errors."""
 
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """What run() needs to know of a job, whatever its verb."""
+    """What run() needs from a job of any verb."""
 
     step: Step
     pacing: Pacing = field(default_factory=Pacing)
     limits: Limits = field(default_factory=Limits)
     sleep: Sleep = field(default_factory=Sleep)
     nice: float = 0.0
-    """How many times as long as a batch took to sleep after it, besides."""
+    """A further sleep after each batch, as a multiple of the time that the batch took."""
     rate: RateLimit | None = None
     retry_timeout: float = RETRY_TIMEOUT
     replan: threading.Event = field(default_factory=threading.Event)
-    """Set once a step has asked to replan; all workers end then."""
+    """Set once a step has asked to replan; then all workers end."""
     between: Callable[[], None] = lambda: None
     """Called between batches, outside any transaction."""
     throttles: tuple[Throttle, ...] = ()
-    """The loop waits as long as the one that asks for most; then all are asked again."""
+    """The loop waits for the longest time that any of them asks for, and then asks all of them again."""
     idle: Callable[[], float | None] = lambda: None
-    """Asked when nothing is left: seconds until a look is worth it again; None: the run is over."""
+    """Called when nothing is left: returns the seconds until the next look; None: the run is over."""
     surplus: Callable[[], bool] = lambda: False
-    """Asked before each batch: whether this worker is one too many by now."""
+    """Called before each batch: returns whether this worker is one too many by now."""
     resting: Callable[[], None] = lambda: None
-    """Called before a throttle's wait: what was prepared for a batch that was to follow at once is given up."""
+    """Called before a throttle's wait, to give up what was prepared for a batch that was to follow at once."""
     leave: Callable[[], None] = lambda: None
-    """Called once the loop is over, however it ended."""
+    """Called once the loop has ended, for whatever reason."""
     wait: Callable[[float], None] | None = None
-    """How to sleep while idle, where something may wake it; None: until asked to stop."""
+    """Sleeps while idle, where a notification may end the sleep; None: only a stop ends it."""
 
 
 @dataclass
 class RunStats:
-    """The durable work of this process so far, all workers together; attempts are in a verb's Counters."""
+    """The durable work of all workers of this process so far; a verb's Counters count attempts."""
 
     rows: int = 0
     read: int = 0
@@ -78,25 +78,25 @@ class RunStats:
     seconds: float = 0.0
     throttled_seconds: float = 0.0
     batch_rows: int = 0
-    """Rows that the last batch aimed at."""
+    """The rows that the last batch aimed to change."""
     batch_seconds: float = 0.0
-    """What it took."""
+    """The seconds that the last batch took."""
     waiting: str = ""
-    """Why a worker waits now; empty while they work, or sleep as they are to."""
+    """Why a worker waits now; empty while the workers work, or sleep for --sleep."""
     slowest_batch: float = 0.0
     tables: Counter[str] = field(default_factory=Counter)
-    """Rows changed by table, of a purge with children; `rows` are its parents alone."""
+    """Rows changed by table in a purge with children; `rows` counts its parents alone."""
     throttled_by: ThrottleTotals = field(default_factory=ThrottleTotals)
     guard: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def changed(self) -> int:
-        """Rows of all tables."""
+        """The rows changed in all tables."""
         return self.tables.total() if self.tables else self.rows
 
 
 def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock = time.monotonic) -> Ending:
-    """Work until nothing is left or there is a reason to stop; every way out gives its reason."""
+    """Do batches until nothing is left or there is a reason to stop; return the ending, with its reason."""
     begun, last = clock() - stats.seconds, False
     try:
         if (opens := job.limits.closed()) is not None:
@@ -111,7 +111,7 @@ def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock
                 return Ending(SURPLUS, Exit.DONE)
             if not last and (reasons := _reasons(job, stats)):
                 job.resting()
-                _wait(emit, stats, _together(reasons), stop.sleep, clock)
+                _wait(emit, stats, _combined(reasons), stop.sleep, clock)
                 continue
             before = clock()
             done = _batch(job, emit, stop, stats, clock)
@@ -120,11 +120,11 @@ def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock
                 return done
             last = done is not None and done.last
             if done is None:
-                rest = retrying(job.retry_timeout, job.idle, stopped=lambda: stop.asked, sleep=stop.sleep, clock=clock)
-                if rest is None:
+                idle = retrying(job.retry_timeout, job.idle, stopped=lambda: stop.asked, sleep=stop.sleep, clock=clock)
+                if idle is None:
                     return stopped(stop) if stop.asked else worked_off(stats)
-                if rest:
-                    _wait(emit, stats, Throttled(IDLE, rest), job.wait or stop.sleep, clock)
+                if idle:
+                    _wait(emit, stats, Throttled(IDLE, idle), job.wait or stop.sleep, clock)
                 continue
             if refused_too_often(job.limits, stats.rejected.refused, stats.rows):
                 return rejected_too_often(stats)
@@ -148,14 +148,14 @@ def run(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock
 
 
 def _reasons(job: LoopSettings, stats: RunStats) -> tuple[ThrottleReason, ...]:
-    """Why not to do the next batch now."""
+    """Return the reasons of throttles and of the rate limit to wait before the next batch."""
     asked = [throttle() for throttle in job.throttles]
     asked += [job.rate(stats.changed)] if job.rate is not None else []
     return tuple(reason for reason in asked if reason is not None)
 
 
 def _follows(job: LoopSettings, acquired: Acquired) -> bool:
-    """Whether nothing that is known now keeps the next batch from following at once."""
+    """Whether the next batch will follow at once, as far as is known now."""
     limited = acquired.rows is not None or job.limits.batches is not None
     return not (limited or job.sleep.seconds or job.nice or job.rate is not None)
 
@@ -169,7 +169,7 @@ def _paused(job: LoopSettings) -> bool:
 def _wait_for_window(
     job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock, opens: datetime
 ) -> None:  # fmt: skip
-    """Say when it opens; and wait for that, where this is asked for."""
+    """Warn when the window opens; then wait for that if --wait asks for it."""
     emit(Warned(f"--window is closed now; it opens at {opens:%Y-%m-%d %H:%M}{'' if job.limits.wait else ' (--wait)'}."))
     while job.limits.wait and not stop.asked and job.limits.closed() is not None:
         seconds = (opens - job.limits.wall()).total_seconds()
@@ -177,7 +177,7 @@ def _wait_for_window(
 
 
 def _batch(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock) -> Outcome | Ending | None:
-    """One batch, if it may still be done; None: nothing is left."""
+    """Do one batch if the limit on batches allows it; return None if nothing is left."""
     batches = job.limits.batches
     if batches is not None and not batches.acquire(1):
         return Ending("max-batches", Exit.DONE)
@@ -192,10 +192,10 @@ def _batch(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Cl
 
 
 def _bounded(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock) -> Outcome | Ending | None:
-    """One batch of no more rows than may still be changed, retried after temporary errors."""
+    """Do one batch of no more rows than the limits leave, and retry it after temporary errors."""
     # Acquired once for all attempts: one of them may turn out to have been applied after all.
     acquired = job.limits.acquire(2 * job.pacing.size().rows)
-    rows = total = None if acquired.reason is None else 0  # None: all, as after an error
+    rows = total = None if acquired.reason is None else 0  # None: perhaps all of them, as after an error
     attempt = _Attempts(job, emit, stop, stats, clock, acquired)
     try:
         if acquired.reason is not None:
@@ -217,7 +217,7 @@ def _bounded(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: 
 
 @dataclass
 class _Attempts:
-    """The attempts at one batch: smaller, later, at last without the locked rows."""
+    """The attempts at one batch: each is smaller and later, and in the end locked rows are skipped."""
 
     job: LoopSettings
     emit: Emit
@@ -226,14 +226,14 @@ class _Attempts:
     clock: Clock
     acquired: Acquired
     rows: int = 0
-    """Those that the last attempt aimed at."""
+    """The rows that the last attempt aimed to change."""
     skip_locked: bool = False
-    """Whether locked rows were waited for in vain: the batch leaves them for later."""
+    """Whether waiting for locked rows timed out, so that the batch leaves them for later."""
     failures: int = 0
 
     def __call__(self) -> Outcome | None:
         if self.failures and _paused(self.job):
-            return Outcome(0, 0)  # the run waits until it is resumed, and tries the batch anew then
+            return Outcome(0, 0)  # the run waits until it is resumed, and then tries the batch again
         size = self.acquired.within(self.job.pacing.size(self.skip_locked))
         size = replace(size, follows=_follows(self.job, self.acquired))
         self.rows, before = size.rows, self.clock()
@@ -243,11 +243,11 @@ class _Attempts:
         return outcome
 
     def at_once(self, error: TransientError) -> bool:
-        """Whether half as many rows may pass. Halving may outlast the retry timeout, but comes to an end of its own."""
+        """Whether to try again at once with half the rows; that may outlast the retry timeout, but ends at one row."""
         return isinstance(error, TimedOutError) and self.rows > 1 and not self.stop.asked
 
     def failed(self, error: TransientError, attempts: int, pause: float) -> None:
-        """Remember and say it, before the pause."""
+        """Count the failure, adapt the next attempt, and emit Retried, before the pause."""
         self.failures = attempts
         locked, before = isinstance(error, LockTimeoutError), self.skip_locked
         self.skip_locked |= locked
@@ -282,7 +282,7 @@ def _account(job: LoopSettings, emit: Emit, stats: RunStats, size: Size, outcome
     emit(Committed(*done))
 
 
-def _together(reasons: tuple[ThrottleReason, ...]) -> Throttled:
+def _combined(reasons: tuple[ThrottleReason, ...]) -> Throttled:
     return Throttled("; ".join(one.reason for one in reasons), max(one.seconds for one in reasons), reasons)
 
 

@@ -1,4 +1,4 @@
-"""The result of one step of the loop."""
+"""Outcome: the result of one step of the loop."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from batchops.runtime.batch_size import Size
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one committed batch did, or what a fall of the server took back."""
+    """What one committed batch did, or what a crash of the server undid."""
 
     rows: int
     read: int
@@ -20,31 +20,31 @@ class Outcome:
     """0 in the first pass over the table."""
     rejected: tuple[Rejected, ...] = ()
     size: Size | None = None
-    """The size it really had, where that was not the one asked for."""
+    """The size that the batch had, where it differs from the one asked for."""
     undone: int = 0
-    """Batches that a fall of the server has taken back; `rows` and `read` are then what is to be taken off."""
+    """How many batches a crash of the server undid; `rows` and `read` are negative then."""
     trial: bool = False
-    """Whether it only showed that the table takes the marks: it does not count as a batch."""
+    """Whether it was a trial of whether the table accepts the marks, which does not count as a batch."""
     refused: int = 0
-    """Rows that the database refused, whether they are given up on or tried again later."""
+    """How many rows the database refused, whether they are given up on or tried again later."""
     extra_seconds: float = 0.0
-    """Seconds for isolating rejected rows, or for reading ahead, which a smaller batch would not save."""
+    """Seconds spent on isolating rejected rows or on reading ahead, which a smaller batch would not save."""
     last: bool = False
-    """Whether the worker that did it has nothing left to do, so that no pause follows."""
+    """Whether the worker that did the batch has nothing left to do, so that no pause follows."""
     replan: str | None = None
     """Why the run should change its strategy."""
 
     tables: Mapping[str, int] = field(default_factory=dict)
-    """Rows changed by table, of a purge with children; `rows` are those of its own table alone."""
+    """Rows changed by table in a purge with children; `rows` counts the purged table alone."""
 
     @property
     def changed(self) -> int:
-        """Rows of all tables."""
+        """The rows changed in all tables."""
         return sum(self.tables.values()) if self.tables else self.rows
 
     @staticmethod
     def between(before: Worker, after: Worker, pass_number: int, undone: int = 0) -> "Outcome":
-        """What a worker has done from one checkpoint to another."""
+        """Return what a worker has done from one checkpoint to another."""
         tables = {name: rows - before.tables.get(name, 0) for name, rows in after.tables.items()}
         tables |= {name: -rows for name, rows in before.tables.items() if name not in after.tables}
         return Outcome(
@@ -54,10 +54,10 @@ class Outcome:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was done after all: what it was to be done with is not there just now."""
+        """Whether the step did nothing, because it found nothing to work on at this moment."""
         return not (self.rows or self.tables or self.read or self.rejected or self.undone)
 
     @property
     def batches(self) -> int:
-        """How many more are done now."""
+        """How many batches this outcome adds; negative if a crash undid some."""
         return -self.undone if self.undone else int(not self.empty and not self.trial)

@@ -1,4 +1,4 @@
-"""Several loops at the same time, each in a thread of its own."""
+"""run_in_threads(): runs several loops at the same time, each in a thread of its own."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from batchops.runtime.threads import Threads
 def run_in_threads(
     job: Callable[[], LoopSettings], workers: WorkerCount, emit: Emit, stop: Stop, stats: RunStats, threads: Threads
 ) -> Ending:  # fmt: skip
-    """Run that many loops; when one ends for a reason, the others end after their batch. The gravest ending counts."""
+    """Run a loop for each worker and return the gravest ending; an error of one ends the others after their batch."""
     endings: list[Ending] = []
 
     def work() -> None:
@@ -41,12 +41,12 @@ def run_in_threads(
 
 
 def _in_threads(work: Callable[[], None], workers: WorkerCount, stop: Stop, threads: Threads) -> None:
-    """In this thread and in others, until all have ended."""
+    """Call `work` in this thread and in others, and wait until all have ended."""
     others: list[threading.Thread] = []
     first: list[bool] = []
 
     def start() -> None:
-        if not first:  # this thread's own, which begins once the others have
+        if not first:  # the first worker is this thread, which begins once the others have begun
             first.append(True)
             return
         others.append(threads.start(f"worker-{len(others) + 1}", work))
@@ -55,7 +55,7 @@ def _in_threads(work: Callable[[], None], workers: WorkerCount, stop: Stop, thre
         with workers.starting(start):
             work()
             _join(others, stop)
-    except BaseException as error:  # noqa: BLE001  no thread more can be started, or Ctrl-C: the others are running
+    except BaseException as error:  # noqa: BLE001  no further thread can be started, or Ctrl-C: the others are running
         stop.fail(error)
     _join(others, stop)  # also one that was started last
 
@@ -65,14 +65,14 @@ def _join(others: Sequence[threading.Thread], stop: Stop) -> None:
         try:
             for thread in tuple(others):
                 thread.join()
-        except KeyboardInterrupt as error:  # of a caller that takes no signals
+        except KeyboardInterrupt as error:  # a library's caller may not handle signals
             if stop.error is not None:
                 stop.hurry()
             stop.fail(error)
 
 
 def gravest(endings: list[Ending]) -> Ending:
-    """The one with the gravest exit code, a limit or a replan before "done"; that of a worker too many never."""
+    """Return the ending with the gravest exit code; a limit or a replan counts before "done", SURPLUS last."""
     endings = [ending for ending in endings if ending.reason != SURPLUS] or endings
 
     def rank(ending: Ending) -> tuple[int, int]:

@@ -1,45 +1,47 @@
-"""Detects the batch size from which a row costs many times more, as the server's plan changes there."""
+"""PlanFlip: detects the batch size from which a row costs many times more, as the server's plan changes there."""
 
 import math
 
 JUMP = 4.0
-"""How many times dearer a row must have become in a larger batch."""
+"""A row in a larger batch must cost this many times more for a flip."""
 SEEN = 2
-"""How often that must have been so, and no such batch cheap in between: a checkpoint, or others running, pass."""
+"""How often that must be seen, with no cheap batch of that size in between.
+
+Once may be a checkpoint or another load, which passes."""
 CHANGED = 4
-"""Rows that could be read in the time that changing one takes."""
+"""How many rows can be read in the time that changing one takes."""
 LEAST = 200
-"""The smallest size that a batch is held at for it."""
+"""The smallest batch size that a flip limits."""
 AVOIDED = 40
-"""Batches for which such a size is avoided; twice as many each time it turns out to be as dear again."""
+"""For how many batches such a size is avoided; twice as many each time it turns out to be as costly again."""
 MOST_OFTEN = 3
-"""How often that is doubled at the most."""
+"""How often that number is doubled at most."""
 CLOSE = 1.25
-"""How near the largest cheap size may come to the dear one before the search for the edge ends."""
+"""The search for the edge ends once the costly size is less than this many times the cheap one."""
 
 
 class PlanFlip:
-    """Remembers the last size that was cheap, and the least that was not, in rows of the window.
+    """Remembers the last size that was cheap and the smallest that was not (the edge), in rows of the window.
 
-    Its rows make the server's plan, whether they match or not.
-    Just below the edge a batch may be far from its target time: growing towards it would lead over the edge again
-    and again, and each time the batch behind it would be made small.
+    The server chooses its plan by all rows of the window, whether they match or not.
+    Just below the edge a batch may be far from its target time. Growing towards the target would cross the edge again
+    and again, and each time the next batch would be made small.
     """
 
     def __init__(self) -> None:
         self._cheap = 0
-        """Rows that the last cheap batch read; 0 for none yet."""
+        """The rows that the last cheap batch read; 0 for none yet."""
         self._each = 0.0
-        """Seconds that one of them cost."""
+        """The seconds that one of these rows cost."""
         self._edge: int | None = None
         self._seen = 0
-        """How often batches of that size, or larger ones, were dear."""
+        """How often batches of that size, or larger ones, were costly."""
         self._avoided = 0
         """Batches until the edge is tried again."""
         self._times = 0
 
     def observe(self, read: int, changed: int, seconds: float, target: float) -> bool:
-        """Learn from a batch that read and changed so many rows; whether it was beyond the edge."""
+        """Learn from a batch that read and changed so many rows; return whether it was beyond the edge."""
         self._avoided -= 1
         each = seconds / max(1, read + CHANGED * changed)
         larger = self._cheap >= LEAST and read > 1.1 * self._cheap
@@ -53,7 +55,7 @@ class PlanFlip:
         return False
 
     def within(self, rows: float) -> float:
-        """So many rows, or as many as stay clear of the edge."""
+        """Return `rows`, cut so that the batch stays below the edge."""
         if self._edge is None or self._seen < SEEN or self._avoided <= 0:
             return rows
         halfway = math.sqrt(self._cheap * self._edge)
@@ -61,7 +63,7 @@ class PlanFlip:
 
     @property
     def cheap(self) -> int:
-        """The size to go back to."""
+        """The rows that the last cheap batch read, as the size to return to."""
         return self._cheap
 
     def _flipped(self, read: int) -> None:

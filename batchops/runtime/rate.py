@@ -1,4 +1,4 @@
-"""A highest number of rows a second, for all workers of a process together."""
+"""Rate and RateLimit: the most rows per second for all workers of a process together."""
 
 import threading
 import time
@@ -10,14 +10,14 @@ from batchops.events import ThrottleReason, UsualReason
 
 @dataclass(frozen=True)
 class Rate:
-    """Rows a second, and how that was written; or bytes, as the flag says."""
+    """Rows per second, or bytes per second where the flag says so, and the text that the user wrote."""
 
     rows: float
     text: str
     flag: str = "max-rate"
 
     def of_rows(self, row_bytes: float) -> "Rate":
-        """A rate of bytes as one of rows that have so many each."""
+        """Return a rate of bytes as a rate of rows, each of which has `row_bytes` bytes."""
         return Rate(self.rows / max(row_bytes, 1.0), self.text, self.flag)
 
     def __str__(self) -> str:
@@ -25,19 +25,19 @@ class Rate:
 
     @property
     def a_batch(self) -> int:
-        """Rows of a batch that do not come in bursts: those of a second."""
+        """The rows of one second, as the most for a batch, so that there are no bursts."""
         return max(1, round(self.rows))
 
 
 LATE = 0.25
-"""Seconds by which a wait may end late and the next one is shorter for that; on a busy host each ends late."""
+"""Seconds by which a wait may end late and still shorten the next one: on a busy host every wait ends late."""
 
 
 class RateLimit:
-    """Waits after each batch for as long as its rows take at the rate. A time of rest gives no credit for later."""
+    """A throttle that waits after each batch for as long as its rows take at the rate; idle time gives no credit."""
 
     def __init__(self, rate: float, name: str, text: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """`rate`: rows a second. `name`: the flag's; `text`: its value, for people."""
+        """`rate`: rows per second. `name`: the name of the flag. `text`: its value, for people."""
         self.rate = rate
         self._name, self._text = name, text
         self._clock = clock
@@ -46,7 +46,7 @@ class RateLimit:
         self._guard = threading.Lock()
 
     def __call__(self, rows: int) -> ThrottleReason | None:
-        """Why to wait once the run has changed so many rows in all; None: go on."""
+        """Return why to wait, given the rows that the run has changed in all; None to continue."""
         with self._guard:
             now = self._clock()
             if self._rows is None:

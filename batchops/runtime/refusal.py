@@ -1,4 +1,4 @@
-"""The refusals of a run, found before it writes anything."""
+"""Refusal: why a check refuses a run, before the run writes anything."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from batchops.errors import RefusedError
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a job is refused; `allowed` where the user has overridden the check by its name."""
+    """Why a check refuses a job; `allowed` if the user has overridden the check by its name."""
 
     check: str
     """The name that --allow takes; or "right", "ledger", "read-only", "engine", which nothing overrides."""
@@ -18,28 +18,28 @@ class Refusal:
 
     @property
     def text(self) -> str:
-        """In one line, for people."""
+        """The message and the hint in one line, for people."""
         text = f"{self.message} Hint: {self.hint}" if self.hint else self.message
         return " ".join(text.split("\n"))
 
     def document(self) -> dict[str, str | None]:
-        """The same for programs."""
+        """Return the refusal as a document for programs."""
         state = "allowed" if self.allowed else "refused"
         return {"name": self.check, "state": state, "message": self.message, "hint": self.hint or None}
 
 
 def refusal(refusals: Sequence[Refusal]) -> RefusedError | None:
-    """The error with every refusal that is not allowed; None if there is none."""
+    """Return the error that lists every refusal that is not allowed; None if there is none."""
     not_allowed = [refusal for refusal in refusals if not refusal.allowed]
     if not not_allowed:
         return None
     if len(not_allowed) == 1:
         return RefusedError(not_allowed[0].message, not_allowed[0].hint)
-    # Each with its own hint beside it, as what helps against one says nothing about another.
+    # Each message has its own hint beside it, as a hint helps against one refusal only.
     return RefusedError("\n".join(f"{refusal.check}: {refusal.text}" for refusal in not_allowed))
 
 
 def refuse(refusals: Sequence[Refusal]) -> None:
-    """RefusedError where something was not allowed."""
+    """Raise RefusedError if a refusal is not allowed."""
     if (error := refusal(refusals)) is not None:
         raise error

@@ -1,4 +1,4 @@
-"""The one policy by which work is retried after temporary errors: later each time, with jitter, until the timeout."""
+"""retrying(): retries work after temporary errors, with growing pauses and jitter, until the timeout."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from batchops.runtime.backoff import Backoff
 
 T = TypeVar("T")
 BACKOFF = Backoff(first=0.1, longest=10.0, jitter=1.0)
-"""Between two attempts at a batch; between those at a row or event: `backoff.RetryPolicy`."""
+"""The pauses between two attempts at a batch; for a row or event see `backoff.RetryPolicy`."""
 
 
 def retrying(
@@ -24,10 +24,10 @@ def retrying(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> T:
-    """What `attempt` gives; its last TransientError after so many seconds, or once `stopped` says so.
+    """Return the result of `attempt`; raise its last TransientError after so many seconds, or once `stopped` is true.
 
-    `at_once`: after which errors it is tried again without a pause, whatever the time; it sees to an end of that.
-    `on_retry` hears of each failure, how often it was tried, and the pause that follows.
+    `at_once`: for which errors to try again without a pause, also after the timeout; it must return False in the end.
+    `on_retry` is called with each error, the number of attempts, and the pause that follows.
     """
     begun, pauses = clock(), 0
 
@@ -57,5 +57,5 @@ def retrying(
 
 def _error(state: RetryCallState) -> TransientError:
     error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, TransientError)  # no other is retried
+    assert isinstance(error, TransientError)  # no other error is retried
     return error

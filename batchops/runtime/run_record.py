@@ -1,4 +1,4 @@
-"""The row of a run that leases no job, such as a drain: it tells others of the run, and lets them control it."""
+"""run_record(): keeps a ledger row for a run that leases no job, such as a drain, to show and control it."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -33,12 +33,12 @@ from batchops.version import __version__
 LEASE = 15.0
 """Seconds without a heartbeat after which a run counts as stale."""
 TIMEOUT = 3.0
-"""Seconds to get the beginning or the end of a run written down; the work does not depend on it."""
+"""Seconds for which writing the begin or end of a run is retried; the work does not depend on it."""
 KEEP = 7 * 86400.0
-"""Seconds after which an ended run is forgotten: there may be one each second."""
+"""Seconds after which the row of an ended run is removed: there may be a run each second."""
 MOST_PRUNED = 1_000
 SILENT = 86400.0
-"""Seconds after which a process of another host counts as gone."""
+"""Seconds of silence after which a process of another host counts as gone."""
 NO_ROW = "Nobody can see this run in the ledger, pause it or stop it there"
 NO_PLACE = '{"ranges":[],"pass":0,"base":0}'
 """The cursor of a worker that follows no range."""
@@ -46,7 +46,7 @@ NO_PLACE = '{"ranges":[],"pass":0,"base":0}'
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What is written down of a run."""
+    """What the ledger keeps about a run."""
 
     verb: str
     table: str
@@ -54,29 +54,29 @@ class RunFacts:
     database: str
     condition: str | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
-    """What else tells its job from others of the table: where its events go."""
+    """What else distinguishes its job from others on the table, such as where its events go."""
     command: str | None = None
     recipe_job: str = ""
     plan: Mapping[str, Any] = field(default_factory=dict)
 
     def key(self, database_id: str) -> str:
-        """The job in this database."""
+        """Return the key of the run's job in this database."""
         what = [database_id, self.verb, self.table, self.condition, dict(self.more)]
         return sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
 
 
-class Telling(Protocol):
-    """The threads of a run, and who hears of it."""
+class RunEmitter(Protocol):
+    """A run's threads, its log of events, and its warnings."""
 
     threads: Threads
     log: EventLog
 
     def warn(self, text: str) -> None:
-        """Tell people."""
+        """Emit a warning."""
 
 
 class RunRecord:
-    """A run's row, if it has one. `throttle` is the loop's."""
+    """The row of a run in the ledger, if it has one; `throttle` is for the loop."""
 
     def __init__(self, run: int | None = None, control: Control | None = None) -> None:
         self.run = run
@@ -84,24 +84,24 @@ class RunRecord:
         self.state, self.error = "failed", ""
 
     def throttle(self) -> ThrottleReason | None:
-        """Who has paused the run; None while nobody has."""
+        """Return who has paused the run; None while nobody has."""
         return self._control.throttle() if self._control is not None else None
 
     def ended(self, finished: Finished) -> Finished:
-        """Remember how it ended; the end, with the run's number."""
+        """Remember how the run ended; return Finished with the run's number."""
         self.state, self.error = finished.reason, finished.error.message if finished.error else ""
         return replace(finished, run=self.run)
 
 
 @contextmanager
 def run_record(
-    ledger: Ledger | None, facts: RunFacts, live: LiveSettings, stats: RunStats, stop: Stop, telling: Telling,
+    ledger: Ledger | None, facts: RunFacts, live: LiveSettings, stats: RunStats, stop: Stop, emitter: RunEmitter,
     begun: Callable[[int | None], None],
 ) -> Iterator[RunRecord]:  # fmt: skip
-    """Keep a row of the run until the block ends; `begun` is called with its number once it is there.
+    """Keep a row of the run until the block ends; call `begun` with the run's number once the row is there.
 
-    Where there is no ledger, or this role may not use it, the run has no row and nobody can control it: that is one
-    warning, and the run continues.
+    Without a ledger, or if this role may not use it, the run has no row and nobody can control it. In the second case
+    there is one warning. The run continues.
     """
     found, why = None, ""
     try:
@@ -111,19 +111,19 @@ def run_record(
     if ledger is None or found is None:
         begun(None)
         if why:
-            telling.warn(why)
+            emitter.warn(why)
         yield RunRecord()
         return
     held, run = found
     begun(run.run)
     scopes = scopes_of(run.run, run.job, facts.recipe_job)
-    control = Control(ledger, held, scopes, live, stop, telling.warn)
+    control = Control(ledger, held, scopes, live, stop, emitter.warn)
     with suppress(BatchopsError):
         retrying(TIMEOUT, control.look)
     record = RunRecord(run.run, control)
-    heartbeat = _Heartbeat(ledger, held, run, Sampler(ledger, run, stats, telling.log), stats, control)
+    heartbeat = _Heartbeat(ledger, held, run, Sampler(ledger, run, stats, emitter.log), stats, control)
     try:
-        with telling.threads.repeating("run's heartbeat", LEASE / RENEWALS, heartbeat.turn):
+        with emitter.threads.repeating("run's heartbeat", LEASE / RENEWALS, heartbeat.turn):
             yield record
     finally:
         with suppress(BatchopsError):
@@ -131,7 +131,7 @@ def run_record(
 
 
 class _Heartbeat:
-    """Renews the lease, writes the counts and a sample, reads requests."""
+    """Renews the lease, writes the counts and a sample, and reads the requests."""
 
     def __init__(
         self, ledger: Ledger, held: lease.Lease, run: Run, sampler: Sampler, stats: RunStats, control: Control
@@ -194,9 +194,9 @@ def _row(facts: RunFacts, job: str) -> dict[str, object]:
 
 
 def _end_crashed(connection: sa.Connection, ledger: Ledger, job: str) -> None:
-    """Nobody continues a run of this kind: one whose process is gone has ended.
+    """Mark runs of the job whose process is gone as crashed: nobody continues a run of this kind.
 
-    So has one on a host that cannot be asked, once it has been silent for a day.
+    A run on another host, whose processes cannot be checked, counts as gone after a day of silence.
     """
     runs, leases = ledger.runs.c, ledger.leases.c
     silent = (ledger.database.backend.own_tables.epoch() - leases.lease_until).label("silent")

@@ -1,4 +1,4 @@
-"""Writes with each heartbeat what the ledger shows of a run: a sample of it, and its new events."""
+"""Sampler: writes a sample of the run and its new events into the ledger, with each heartbeat."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from batchops.runtime.loop import RunStats
 
 
 class Sampler:
-    """Writes what the run has done so far; `before`: the run as this process found it."""
+    """Writes what the run has done so far; `before` is the run as this process found it."""
 
     def __init__(self, ledger: Ledger, before: Run, stats: RunStats, log: EventLog) -> None:
         self._ledger = ledger
@@ -44,7 +44,7 @@ class Sampler:
         self._write(connection, self._log.changed())
 
     def end(self, connection: sa.Connection, state: str, error: str | None) -> None:
-        """Write all events, as a transaction with some of them may have been rolled back; and how the run ends."""
+        """Write how the run ends, and all events again: a transaction with some of them may have been rolled back."""
         self._log.add("ended", f"{state}: {error}" if error else state)
         self._write(connection, self._log.all())
 

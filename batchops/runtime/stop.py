@@ -1,4 +1,4 @@
-"""How a run is asked to stop, by a signal or through its Stop, and how long its batch may take then."""
+"""Stop: asks a run to stop, by a signal or a call, and says how long its batch may still take."""
 
 import os
 import select
@@ -12,24 +12,24 @@ from batchops.runtime.threads import Threads
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE = 20.0
-"""Seconds that the batch in progress may take once a run is asked to stop, where nothing else is said."""
+"""The default grace period: seconds that the batch in progress may take once a run is asked to stop."""
 CANCEL_RETRY_SECONDS = 1.0
 """Seconds between two attempts to cancel."""
 
 
 class Stop:
-    """Asked once, the run finishes its batch within the grace period and ends; hurried, it ends without that batch.
+    """Once asked, a run finishes its batch within the grace period and ends; if hurried, it ends without that batch.
 
-    It may be shared by several runs: what one of them asks of itself does not stop the others.
+    Several runs may share one Stop: see `of_one_run`.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.reason: str | None = None
         self.signal: int | None = None
         self.error: BaseException | None = None
-        """What the run ends by, where that is an error of one of its threads or listeners."""
+        """The error of a thread or listener that ends the run."""
         self.hurried = False
-        """Whether the batch in progress is to be cut now, whatever is left of the grace period."""
+        """Whether to cut off the batch in progress now, even if some of the grace period is left."""
         self.grace = GRACE
         self.cut = False
         """Whether a batch in progress was cut off."""
@@ -49,7 +49,7 @@ class Stop:
 
     @property
     def left(self) -> float | None:
-        """Seconds that the batch may still take, negative once they are over; None while nobody has asked."""
+        """The seconds that the batch may still take, not above 0 once they are over; None while nobody has asked."""
         if not self.asked:
             return None
         left = self._asked_at + self.grace - self._clock()
@@ -57,11 +57,11 @@ class Stop:
 
     @property
     def at_once(self) -> bool:
-        """Whether the batch in progress is not to be finished any more."""
+        """Whether the grace period is over, so that the batch in progress is not finished."""
         return (left := self.left) is not None and left <= 0
 
     def ask(self, reason: str, signal: int | None = None) -> None:
-        """End after the batch in progress. Later reasons are ignored."""
+        """Ask the run to end after the batch in progress. Later reasons are ignored."""
         with self._guard:
             if not self.asked:
                 self.reason, self.signal, self._asked_at = reason, signal, self._clock()
@@ -71,7 +71,7 @@ class Stop:
             run.ask(reason, signal)
 
     def hurry(self) -> None:
-        """Asked to end, now or later: do it without the batch in progress."""
+        """Cut off the batch in progress once the run is asked to end, now or later."""
         with self._guard:
             self.hurried = True
             runs = self._wake_listeners()
@@ -79,14 +79,14 @@ class Stop:
             run.hurry()
 
     def fail(self, error: BaseException) -> None:
-        """End after the batch in progress because of this error. Later errors are ignored."""
+        """Ask the run to end after the batch in progress because of this error. Later errors are ignored."""
         with self._guard:
             self.error = self.error or error
         self.ask(getattr(error, "reason", "failed"))
 
     @contextmanager
     def of_one_run(self) -> Iterator["Stop"]:
-        """A Stop that is asked whenever this one is; what is asked of it alone ends that run only."""
+        """Yield a Stop for one run: it is asked whenever this one is, but asking it does not stop other runs."""
         run = Stop(self._clock)
         with self._guard:
             self._runs.append(run)
@@ -101,20 +101,20 @@ class Stop:
                 self.cut = self.cut or run.cut
 
     def sleep(self, seconds: float) -> None:
-        """Wait so long, or until asked or woken."""
+        """Sleep for so many seconds, or until the run is asked to stop or `wake` is called."""
         with self._woken:
             before = self._wakes
             self._woken.wait_for(lambda: self.asked or self._wakes != before, seconds)
 
     def wake(self) -> None:
-        """End the sleeps in progress: why somebody waits may have changed."""
+        """End the sleeps in progress: the reason for a wait may have changed."""
         with self._woken:
             self._wakes += 1
             self._woken.notify_all()
 
     @contextmanager
     def heard_by(self, event: threading.Event) -> Iterator[None]:
-        """Set that event whenever anything is asked, until the block ends."""
+        """Set `event` whenever the run is asked or hurried, until the block ends."""
         self._heard.append(event)
         try:
             yield
@@ -122,7 +122,7 @@ class Stop:
             self._heard.remove(event)
 
     def _wake_listeners(self) -> "tuple[Stop, ...]":
-        """Wake who listens or sleeps; the runs that are to be told too."""
+        """Wake all sleeping threads and set all listening events; return the runs that must be asked too."""
         self.wake()
         for event in tuple(self._heard):
             event.set()
@@ -130,15 +130,15 @@ class Stop:
 
 
 Grace = Callable[[Stop], AbstractContextManager[None]]
-"""Bounds what the block has in progress once that Stop is asked."""
+"""Bounds how long the batch in progress in the block may take once that Stop is asked."""
 
 
 @contextmanager
 def grace_period(stop: Stop, seconds: float, cancel: Callable[[], None], margin: float = 0.0) -> Iterator[None]:
-    """Once `stop` is asked, give the block so many seconds to end; then cancel what it has in progress.
+    """Once `stop` is asked, give the block so many seconds to end; then call `cancel` for its statement in progress.
 
-    It is cancelled again each second: between two statements there was nothing to cancel.
-    `margin`: seconds after the grace period in which what became of the batch may still be written down.
+    `cancel` is called again each second: between two statements there is nothing to cancel.
+    `margin`: seconds after the grace period in which the batch's result may still be written.
     """
     stop.grace = seconds
 
@@ -156,9 +156,9 @@ def grace_period(stop: Stop, seconds: float, cancel: Callable[[], None], margin:
 
 @contextmanager
 def watched(stop: Stop, threads: Threads, name: str, look: Callable[[], float | None]) -> Iterator[None]:
-    """A thread that calls `look` at once and whenever anything is asked, until the block ends.
+    """Call `look` in a thread, at once and whenever the run is asked or hurried, until the block ends.
 
-    `look` returns after how many seconds it is to be called anyway; None: only once something is asked.
+    `look` returns after how many seconds to call it again at the latest; None: only when the run is asked or hurried.
     """
     over, woken = threading.Event(), threading.Event()
 
@@ -179,12 +179,12 @@ def watched(stop: Stop, threads: Threads, name: str, look: Callable[[], float | 
 
 @contextmanager
 def signals(stop: Stop, instead: Mapping[int, Callable[[], None]] | None = None) -> Iterator[None]:
-    """The first SIGINT, SIGTERM or SIGHUP asks `stop`; the second hurries it.
+    """Let the first SIGINT, SIGTERM or SIGHUP ask `stop`, and the second hurry it.
 
-    A signal that `instead` names calls what is there, and asks for nothing.
+    For a signal in `instead`, its function is called and `stop` is not asked.
 
-    A thread reads the signals from a pipe, so they are heard while the main thread waits inside a driver,
-    and no KeyboardInterrupt tears a batch between two statements.
+    A thread reads the signals from a pipe. So they are handled while the main thread waits inside a driver, and no
+    KeyboardInterrupt interrupts a batch between two statements.
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)

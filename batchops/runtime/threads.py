@@ -1,4 +1,4 @@
-"""The threads of a run: each is started here, and an error in one always reaches the run."""
+"""Threads: starts the threads of a run, and passes an error in one of them to the run."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -8,21 +8,21 @@ from batchops.errors import BatchopsError
 
 Failed = Callable[[BaseException], None]
 Wait = Callable[[threading.Event, float], bool]
-"""Waits so many seconds, or until the event is set; whether it is set."""
+"""Waits so many seconds, or until the event is set; returns whether it is set."""
 
 
 class Threads:
-    """Starts daemon threads; an error that ends one of them is given to `failed`, whatever its kind."""
+    """Starts daemon threads; calls `failed` with any error that ends one of them."""
 
     def __init__(self, failed: Failed, warn: Callable[[str], None], wait: Wait = threading.Event.wait) -> None:
-        """`warn` hears, once for each text, of an error after which a thread continues."""
+        """`warn` is called, once for each text, with an error after which a thread continues."""
         self._failed = failed
         self._warn = warn
         self.wait = wait
         self._warned: set[str] = set()
 
     def start(self, name: str, work: Callable[[], object]) -> threading.Thread:
-        """Run `work` in a thread; its name in tracebacks and process lists begins with batchops."""
+        """Run `work` in a thread, whose name in tracebacks and process lists begins with batchops."""
 
         def run() -> None:
             try:
@@ -36,7 +36,7 @@ class Threads:
 
     @contextmanager
     def alongside(self, name: str, work: Callable[[threading.Event], object]) -> Iterator[None]:
-        """Run `work(over)` until the block ends: `over` is set then, and the thread is waited for."""
+        """Run `work(over)` in a thread; when the block ends, set `over` and wait for the thread."""
         over = threading.Event()
         thread = self.start(name, lambda: work(over))
         try:
@@ -47,7 +47,7 @@ class Threads:
 
     @contextmanager
     def repeating(self, name: str, seconds: float, work: Callable[[], object]) -> Iterator[None]:
-        """Call `work` every so many seconds until the block ends. A call that fails is made again the next time."""
+        """Call `work` in a thread every so many seconds until the block ends, also after a call that failed."""
 
         def repeat(over: threading.Event) -> None:
             while not self.wait(over, seconds):
@@ -57,7 +57,7 @@ class Threads:
             yield
 
     def survive(self, name: str, work: Callable[[], object]) -> bool:
-        """Whether `work` went well. A temporary or unexpected error is one warning, and the thread continues."""
+        """Call `work` and return whether it succeeded; an error gives one warning, and the thread continues."""
         try:
             work()
         except Exception as error:  # noqa: BLE001  a heartbeat that ends at its first error loses the lease
@@ -72,5 +72,5 @@ class Threads:
 
 
 def described(error: BaseException) -> str:
-    """An error in one line: its message, and its type where it is not one of ours."""
+    """Return the error in one line: its message, with its type if it is not a BatchopsError."""
     return error.message if isinstance(error, BatchopsError) else f"{type(error).__name__}: {error}"

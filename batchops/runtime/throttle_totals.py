@@ -1,4 +1,4 @@
-"""What throttles did to a run, added up by their names."""
+"""ThrottleTotals: adds up how long each throttle made a run wait."""
 
 from collections.abc import Iterable
 
@@ -7,20 +7,20 @@ from batchops.finished_details import ThrottledBy
 
 
 class ThrottleTotals:
-    """How long each throttle asked to wait, and for which value at the most."""
+    """For each throttle, the seconds that the run waited for it and the highest value that it reported."""
 
     def __init__(self) -> None:
-        self._of: dict[str, ThrottledBy] = {}
+        self._by_name: dict[str, ThrottledBy] = {}
 
     def add(self, reasons: Iterable[ThrottleReason], seconds: float) -> None:
-        """One wait. What no flag names, like a destination that is down, is left out."""
+        """Add one wait to each throttle that asked for it; skip reasons without a flag, like a sink that is down."""
         for reason in reasons:
             if reason.throttle:
-                self._of[reason.throttle] = _added(self._of.get(reason.throttle), reason, seconds)
+                self._by_name[reason.throttle] = _added(self._by_name.get(reason.throttle), reason, seconds)
 
     def all(self) -> tuple[ThrottledBy, ...]:
-        """Of each throttle, in the order in which they first asked."""
-        return tuple(self._of.values())
+        """Return the totals of each throttle, in the order in which they first asked."""
+        return tuple(self._by_name.values())
 
 
 def _added(before: ThrottledBy | None, reason: ThrottleReason, seconds: float) -> ThrottledBy:

@@ -1,4 +1,4 @@
-"""Ends a sleep early by a notification, if notifications are known to arrive."""
+"""Wake: ends a sleep early when the database sends a notification."""
 
 import secrets
 import threading
@@ -16,13 +16,15 @@ from batchops.runtime.stop import Stop
 from batchops.runtime.threads import Threads, described
 
 BACKOFF = Backoff(first=1.0, longest=60.0)
-"""Between attempts to listen."""
+"""The pauses between attempts to listen."""
 PROVED = 60.0
-"""Seconds after which it is proved again: a link may be half open, a pooler come between."""
+"""Seconds after which batchops tests again that notifications arrive.
+
+A connection may be half open, or go through a pooler by now."""
 ARRIVES = 5.0
-"""Seconds within which a notification arrives on a loaded server too."""
+"""Seconds within which a notification arrives, also on a loaded server."""
 SLICE = 0.2
-"""Seconds that the thread may take to end."""
+"""Seconds for which the thread waits for a notification at once; it may take as long to end."""
 UNHEARD = (
     "notifications do not arrive on this connection, as behind a connection pooler in transaction mode (PgBouncer). "
     "Hint: let --url name the server itself, or a pool in session mode"
@@ -33,7 +35,7 @@ UNHEARD = (
 def woken(
     database: Database, channel: str | None, stop: Stop, threads: Threads, emit: Emit
 ) -> Iterator[Callable[[float], None] | None]:  # fmt: skip
-    """How to sleep, listening on the channel until the block ends; None where there is nothing to hear."""
+    """Yield a sleep that a notification on the channel ends, while the block runs; None without notifications."""
     notifications = database.backend.notifications
     if channel is None or notifications is None:
         yield None
@@ -44,7 +46,7 @@ def woken(
 
 
 class Wake:
-    """Listens in one thread, ends sleeps in others. Notifications are a hint only: nothing is lost where none comes."""
+    """Listens in one thread and ends the sleeps of others; a notification is only a hint, and may be lost."""
 
     def __init__(
         self, database: Database, notifications: Notifications, channel: str, stop: Stop, emit: Emit,
@@ -58,27 +60,27 @@ class Wake:
         self._clock = clock
         self._probe = f"batchops_{secrets.token_hex(6)}"
         self._over = threading.Event()
-        self._rung = threading.Event()
+        self._notified = threading.Event()
         self._trouble = ""
         self._failures = 0
 
     def wait(self, seconds: float) -> None:
-        """Rest so long, or until a notification or the stop."""
+        """Sleep for so many seconds, or until a notification or the stop."""
         left = seconds
         while left > 0 and not self._stop.asked:
-            if self._rung.wait(min(0.1, left)):
-                self._rung.clear()
+            if self._notified.wait(min(0.1, left)):
+                self._notified.clear()
                 return
             left -= 0.1
 
     def listen(self, over: threading.Event) -> None:
-        """Listen until it is over; connect again whenever the connection is lost, and say what is wrong."""
+        """Listen until `over` is set; if the connection is lost, warn and connect again."""
         self._over = over
         while not self._over.is_set():
             try:
                 with self._database.idle() as connection:
                     trouble = self._listen_on(connection)
-            except Exception as error:  # noqa: BLE001  polling continues meanwhile, so a person should know
+            except Exception as error:  # noqa: BLE001  polling continues meanwhile, so the user gets a warning
                 trouble = described(error).rstrip(".")
             if self._over.is_set():
                 return
@@ -89,10 +91,10 @@ class Wake:
             self._over.wait(BACKOFF.pause(self._failures))
 
     def _listen_on(self, connection: sa.Connection) -> str:
-        """Listen on this connection, until notifications arrive no more; says so."""
+        """Listen on this connection until notifications no longer arrive; return that as text, or "" once over."""
         while self._arrive(connection):
             self._notifications.listen(connection, self._channel)
-            self._well()
+            self._listening_works()
             proved = self._clock()
             while self._clock() - proved < PROVED:
                 if self._over.is_set():
@@ -101,9 +103,9 @@ class Wake:
         return UNHEARD
 
     def _arrive(self, connection: sa.Connection) -> bool:
-        """Whether what another connection notifies of is heard on this one.
+        """Whether this connection receives a notification that another connection sends.
 
-        On a channel of its own: a pooler in transaction mode leaves LISTEN behind on a connection that others get.
+        The test has a channel of its own: a pooler in transaction mode leaves LISTEN on a connection that others get.
         """
         self._notifications.listen(connection, self._probe)
         with self._database.transaction() as other:
@@ -115,15 +117,15 @@ class Wake:
         return self._over.is_set()
 
     def _receive(self, connection: sa.Connection, seconds: float) -> frozenset[str]:
-        """The channels heard on within that long, or sooner; a notification for the process ends its sleep."""
+        """Return the channels that were notified within so many seconds; wake the sleepers if ours is one of them."""
         channels = self._notifications.received(connection, seconds)
         if self._channel in channels:
-            self._rung.set()
+            self._notified.set()
         return channels
 
-    def _well(self) -> None:
+    def _listening_works(self) -> None:
         self._failures = 0
-        self._rung.set()  # what was notified of before it listened went unheard
+        self._notified.set()  # a notification that was sent before it listened was missed
         if self._trouble:
             self._trouble = ""
             self._emit(Warned("--listen: notifications arrive again."))
