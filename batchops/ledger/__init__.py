@@ -1,1 +1,1 @@
-"""Where progress lives, who works on it, and how a job continues from it."""
+"""The ledger: the tables that hold runs, checkpoints and leases, and how a job continues from them."""

@@ -1,4 +1,4 @@
-"""Asks something of runs: finds those that are meant, and writes a request for each."""
+"""ask(): writes a request, such as a pause or a stop, for each run that a target names."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -22,40 +22,39 @@ from batchops.ledger.requests import (
 from batchops.ledger.resume import ENDS, LIMITS
 
 MOST_RUNS = 10_000
-"""Runs among which `--all` looks for those at work, newest first."""
+"""How many of the newest runs `--all` searches for those at work."""
 Effect = Literal["asked", "not-running", "not-paused"]
-"""Whether a request was written; else why it would change nothing."""
+"""Whether a request was written, or why it would have changed nothing."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Which runs are meant: one of these."""
+    """The runs that a request is for; exactly one of the fields is set."""
 
     run: str | None = None
-    """A run's number; or a table or a recipe's job, whose newest run it is."""
+    """The number of a run; or a table or a recipe's job, which stands for its newest run."""
     job: str | None = None
-    """The name of a recipe's job, or the number of one of the job's runs: this run and all later ones."""
+    """The name of a recipe's job, or the number of one of its runs: the job's present run and all later ones."""
     every: bool = False
     """Every run that is at work now."""
     database: bool = False
-    """Every run with this ledger, now and later."""
+    """Every run in this ledger, now and later."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a request."""
+    """The result of a request."""
 
     scope: str
     effect: Effect
     run: Recorded | None = None
-    """The run that is meant, or the newest one of the job; None for every run."""
-    """As it is after this."""
+    """The run after the request, or the newest run of the job; None if the request is for every run."""
     every_pause: Request | None = None
-    """What keeps every run paused after this."""
+    """The pause that keeps every run paused after the request."""
 
     @property
     def pauses(self) -> tuple[Request, ...]:
-        """What keeps what is meant paused after this."""
+        """The pauses that are in effect for the target after the request."""
         if self.run is not None:
             return self.run.pauses
         return () if self.every_pause is None else (self.every_pause,)
@@ -65,21 +64,21 @@ def ask(
     ledger: Ledger, target: Target, action: Action, reason: str = "", settings: Mapping[str, Any] | None = None,
     possible: Callable[[Recorded], None] = lambda _: None,
 ) -> list[Answer]:  # fmt: skip
-    """Ask it of every run that is meant; UsageError where there is none of that name.
+    """Write the request for every run of the target; raise UsageError if there is no run of that name.
 
-    `possible` raises where it cannot be asked of a run.
+    `possible` raises an error if the request cannot be made to a run.
     """
     if target.database:
-        ledger.make()  # what is paused may be yet to come
-    meant = list(_meant(ledger, target, action))
+        ledger.make()  # the runs to pause may only come later
+    meant = list(_targeted(ledger, target, action))
     for _, one in meant:
         if one is not None:
             possible(one)
     with ledger.database.transaction() as connection:
-        return [_asked(connection, ledger, scope, one, action, reason, settings or {}) for scope, one in meant]
+        return [_write_request(connection, ledger, scope, one, action, reason, settings or {}) for scope, one in meant]
 
 
-def _meant(ledger: Ledger, target: Target, action: Action) -> Iterator[tuple[str, Recorded | None]]:
+def _targeted(ledger: Ledger, target: Target, action: Action) -> Iterator[tuple[str, Recorded | None]]:
     if target.database:
         yield EVERY_RUN, None
     elif target.every:
@@ -99,7 +98,7 @@ def _meant(ledger: Ledger, target: Target, action: Action) -> Iterator[tuple[str
     else:
         one = _newest(ledger, target.run or "")
         if action in ("pause", "set"):
-            _continues(one)
+            _refuse_ended(one)
         yield scope_of_run(one.run.run), one
 
 
@@ -111,8 +110,8 @@ def _newest(ledger: Ledger, name: str) -> Recorded:
     return found[0]
 
 
-def _continues(one: Recorded) -> None:
-    """UsageError for a run that nobody works on any more."""
+def _refuse_ended(one: Recorded) -> None:
+    """Raise UsageError if the run has ended and no process will continue it."""
     state, run = one.run.state, one.run.run
     if not one.at_work and (state in ENDS | LIMITS or not one.newest):
         raise UsageError(
@@ -120,7 +119,7 @@ def _continues(one: Recorded) -> None:
         )
 
 
-def _asked(
+def _write_request(
     connection: sa.Connection, ledger: Ledger, scope: str, one: Recorded | None, action: Action, reason: str,
     settings: Mapping[str, Any],
 ) -> Answer:  # fmt: skip
@@ -128,7 +127,7 @@ def _asked(
     if action in ("stop", "cancel"):
         if one is None or one.holder is None or not one.at_work:
             return Answer(scope, "not-running", one)
-        # For the process that holds the lease: one that continues the run later is not meant.
+        # Only for the process that holds the lease now, not for one that continues the run later.
         add(connection, ledger, scope_of_run(one.run.run), action, reason, settings, lease=one.holder.token)
     elif action == "set":
         effect = _set(connection, ledger, scope, one, reason, settings)
@@ -146,7 +145,7 @@ def _set(
     connection: sa.Connection, ledger: Ledger, scope: str, one: Recorded | None, reason: str,
     settings: Mapping[str, Any],
 ) -> Effect:  # fmt: skip
-    """Of the settings, some are for the process at work alone."""
+    """Write the settings: those for this process alone name its lease, the others last for later runs too."""
     here = {name: value for name, value in settings.items() if name in FOR_THE_PROCESS}
     lasting = {name: value for name, value in settings.items() if name not in FOR_THE_PROCESS}
     if lasting:

@@ -1,4 +1,4 @@
-"""Whether a role may use a ledger, asked before a run needs it; and the GRANTs that let it."""
+"""missing_grants(): the GRANTs that a role lacks to use a ledger, found before a run needs them."""
 
 from collections.abc import Iterator, Sequence
 
@@ -22,15 +22,15 @@ NEEDED = {
     "batchops_event": ("SELECT", "INSERT", "DELETE"),
     **dict.fromkeys(("batchops_fire", "batchops_relay", "batchops_shard", "batchops_failed"), (*_CHANGED, "DELETE")),
 }
-"""What a run, a scheduler or a relay does with each of its tables."""
+"""The rights that a run, a scheduler or a relay needs on each of its tables."""
 
 
 def missing_grants(
     database: Database, tables: Sequence[sa.Table], there: frozenset[str], role: str, *, numbered: bool
 ) -> list[str]:  # fmt: skip
-    """The statements that give the role what it lacks to make these tables, or to use those that are `there`.
+    """Return the GRANT statements that the role lacks to make these tables, or to use those that are `there`.
 
-    `numbered`: runs, whose rows the database numbers, are ready to be added to.
+    `numbered`: whether the table of runs is ready for new rows, whose numbers the database draws.
     """
     with database.explaining() as connection:
         found = [one for table in tables for one in _missing(connection, database, table, there, role)]
@@ -40,7 +40,7 @@ def missing_grants(
             if table.name in there
         ]
         numbers = {one.name: database.backend.rights.numbering(connection, one, role) for one in own if one is not None}
-    # That of rejected rows is needed by few runs: it is named with the others, and alone refuses none.
+    # Few runs need the numbering of rejected rows: it is listed with the others, but alone it refuses no run.
     if found or (numbered and numbers.get(RUNS)):
         found += [statement for statements in numbers.values() for statement in statements]
     return list(dict.fromkeys(found))
@@ -50,7 +50,7 @@ def _missing(
     connection: sa.Connection, database: Database, table: sa.Table, there: frozenset[str], role: str
 ) -> Iterator[str]:  # fmt: skip
     backend = database.backend
-    # Of an older ledger whose version the role may not read, not all that are expected are there.
+    # In an older ledger, whose version the role may not read, some of the expected tables may be missing.
     own = backend.catalog.find(connection, table.schema, table.name) if table.name in there else None
     if own is None:
         statement = backend.rights.making(connection, _as_table(table), role)

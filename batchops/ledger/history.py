@@ -1,4 +1,4 @@
-"""Runs as a ledger remembers them."""
+"""Reads runs from a ledger, with their lease holders, pauses, samples and events."""
 
 import json
 from dataclasses import dataclass, replace
@@ -19,22 +19,22 @@ from batchops.ledger.samples import Sample, load_samples
 
 @dataclass(frozen=True)
 class LeaseHolder:
-    """Who holds a lease, and whether it is alive."""
+    """The process that holds a lease, and whether it is alive."""
 
     owner: Owner
     alive: bool
-    """Whether its lease has not ended, and it may be running."""
+    """Whether its lease has not expired and its process may be running."""
     gone: bool
-    """Whether its process surely runs no more."""
+    """Whether its process certainly no longer runs."""
     token: str
     heartbeat: float
-    """The last one, in seconds since 1970 by the database's clock."""
+    """The time of the last heartbeat, in seconds since 1970 by the database's clock."""
     silent: float
-    """Seconds since then."""
+    """The seconds since the last heartbeat."""
 
 
 def lease_holders(connection: sa.Connection, ledger: Ledger) -> dict[int, LeaseHolder]:
-    """The lease holder of each run that has not released its lease."""
+    """Return the lease holder of each run that has not released its lease."""
     leases, now = ledger.leases, ledger.database.backend.own_tables.epoch()
     left, silent = (leases.c.lease_until - now).label("left"), (now - leases.c.renewed_at).label("silent")
     query = sa.select(leases.c.run, leases.c.owner, leases.c.token, leases.c.renewed_at, left, silent)
@@ -49,20 +49,20 @@ def lease_holders(connection: sa.Connection, ledger: Ledger) -> dict[int, LeaseH
 
 @dataclass(frozen=True)
 class Recorded:
-    """A run and, while it is running, its lease holder."""
+    """A run in the ledger and, while it is running, its lease holder."""
 
     run: Run
     holder: LeaseHolder | None
     newest: bool = True
     """Whether its job has no later run."""
     pauses: tuple[Request, ...] = ()
-    """Those in effect for the process that works on the run."""
+    """The pauses in effect for the process that works on the run."""
     samples: tuple[Sample, ...] = ()
-    """The last two of a run that is at work."""
+    """The last two samples of a run that is at work."""
 
     @property
     def rate(self) -> float | None:
-        """Rows changed a second between the last two heartbeats; None where nobody knows."""
+        """The rows changed per second between the last two samples; None if unknown."""
         if len(self.samples) < 2 or not self.at_work:
             return None
         before, last = self.samples[-2:]
@@ -75,14 +75,14 @@ class Recorded:
 
     @property
     def at_work(self) -> bool:
-        """Whether a process is working on it, or waits to."""
+        """Whether a process is working on the run, or waits to continue it."""
         return self.run.state == "running" and self.holder is not None and self.holder.alive
 
     @property
     def state(self) -> str:
-        """As in the ledger; of a run that has not ended also "paused", "stale" and "crashed".
+        """The state in the ledger; for a run that has not ended also "paused", "stale" or "crashed".
 
-        "stale": no heartbeat comes, and the process may live. "crashed": the process is gone.
+        "stale": no heartbeat comes, but the process may be alive. "crashed": the process is gone.
         """
         if self.run.state != "running":
             return self.run.state
@@ -94,7 +94,7 @@ class Recorded:
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """The scopes of requests that it obeys."""
+        """The scopes of the requests that the run obeys."""
         return scopes_of(self.run.run, self.run.job, self.run.by.get("job") or "")
 
     @property
@@ -106,7 +106,7 @@ class Recorded:
 
     @property
     def share(self) -> float | None:
-        """How much of the run is done, by the rows that its plan expected; None if unknown."""
+        """The share of the run that is done, by the rows that its plan expected; None if unknown."""
         if self.run.state == "done":
             return 1.0
         expected = self.run.by.get("expected") or {}
@@ -117,9 +117,9 @@ class Recorded:
 def load_runs(
     ledger: Ledger, *, name: str | None = None, job: str | None = None, limit: int = 1
 ) -> list[Recorded]:  # fmt: skip
-    """The runs, newest first; none if there is no ledger yet.
+    """Return the runs, newest first; none if there is no ledger yet.
 
-    `name`: a run's number, a table, or a recipe's job; `job`: the key of a job.
+    `name`: the number of a run, a table, or a recipe's job. `job`: the key of a job.
     """
     with ledger.database.reading() as connection:
         state = ledger.state(connection)
@@ -149,19 +149,19 @@ def load_runs(
 
 
 def load_ring(ledger: Ledger, run: int) -> list[Sample]:
-    """All samples of a run that are kept, the oldest first."""
+    """Return all samples that are kept of a run, the oldest first."""
     with ledger.database.reading() as connection:
         return load_samples(connection, ledger, run)
 
 
 def load_kept(ledger: Ledger, run: int) -> tuple[dict[str, Any] | None, list[RunEvent]]:
-    """The plan of a run, and its last events."""
+    """Return the plan of a run and its last events."""
     with ledger.database.reading() as connection:
         return load_plan(connection, ledger, run), load_events(connection, ledger, run)
 
 
 def load_requests(ledger: Ledger, recorded: Recorded) -> list[Request]:
-    """What was asked of the run, of its job and of every run, the oldest first."""
+    """Return the requests to the run, to its job and to every run, the oldest first."""
     with ledger.database.reading() as connection:
         return load(connection, ledger, recorded.scopes)
 
@@ -179,17 +179,17 @@ def _named(ledger: Ledger, name: str) -> sa.ColumnElement[bool]:
 
 
 def _newest(connection: sa.Connection, ledger: Ledger, where: sa.ColumnElement[bool], limit: int) -> set[int]:
-    """Those of the first runs whose job has no later one."""
+    """Return the numbers of the newest run of each job that has one of the first `limit` runs."""
     runs = ledger.runs
     chosen = sa.select(runs.c.run, runs.c.job).where(where).order_by(runs.c.run.desc()).limit(limit).subquery()
-    # Each job's runs once: asked of each run whether there is a later one, a job that runs often takes its square.
+    # Each job's runs are read once. A subquery for each run would take quadratic time for a job that runs often.
     jobs = sa.select(chosen.c.job).distinct().subquery()
     newest = sa.select(sa.func.max(runs.c.run)).join_from(jobs, runs, runs.c.job == jobs.c.job).group_by(runs.c.job)
     return set(connection.execute(newest).scalars())
 
 
 def load_rejections(ledger: Ledger, run: int, keys: int = 3) -> list[Cause]:
-    """What the run could not change, by reason, the most frequent first; of the first ten thousand rows."""
+    """Return why the run could not change its first ten thousand rejected rows, the most frequent reason first."""
     with ledger.database.reading() as connection:
         rows = kept(connection, ledger, run)
     names: dict[str, list[str]] = {}

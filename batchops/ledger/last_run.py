@@ -1,4 +1,4 @@
-"""The last run of a job, and whether it was over the table that has the name now."""
+"""find_last_run(): the last run of a job, and whether its table is the one that has the name now."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,26 +12,26 @@ from batchops.ledger.rejected_rows import to_retry
 from batchops.ledger.run import JobIdentity, Run
 
 Table = Literal["same", "rewritten", "exchanged", "renamed"]
-"""What became of the run's table, as far as the server can tell: nothing, its rows were rewritten, another has
-taken its name, it has another name."""
+"""What happened to the run's table since, as far as the server can tell: nothing, its rows were rewritten, another
+table has its name now, it was renamed."""
 
 
 REJECTING = frozenset({"incomplete", "max-rejected"})
-"""Ends after which the rows that could not be changed are tried again."""
+"""The states of a run after which its rejected rows are tried again."""
 
 
 @dataclass(frozen=True)
 class LastRun:
-    """A job's last run."""
+    """The last run of a job."""
 
     run: Run
     table: Table = "same"
     again: tuple[KeyValue, ...] = ()
-    """Rows that it could not change, and that are tried again where it is continued."""
+    """The rejected rows that are tried again if the run is continued."""
 
     @property
     def another(self) -> str:
-        """Why the table may not be that of the run, as a message."""
+        """A message that says why the table may not be the one that the run worked on."""
         run = self.run
         if self.table == "renamed":
             return f'The table is the one that run {run.run} knew as "{run.table}".'
@@ -45,20 +45,21 @@ def find_last_run(
     connection: sa.Connection, ledger: Ledger, job: JobIdentity, key: str, *, once: bool,
     names_rows: Callable[[Run], bool],
 ) -> LastRun | None:  # fmt: skip
-    """What the ledger knows of the job. Work to be done `once` is looked for under the table's other names too.
+    """Return the last run of the job; None if the ledger has none.
 
-    `names_rows`: whether the keys that a run has written down still name the same rows.
+    Work that must be done `once` only is also looked up under other names of the table.
+    `names_rows` returns whether the keys that a run has recorded still name the same rows.
     """
     last = ledger.latest(connection, key)
     found = last or (_under_another_name(connection, ledger, job) if once else None)
     if found is None:
         return None
     again = to_retry(connection, ledger, found.run) if found.state in REJECTING and names_rows(found) else ()
-    # Not by which query found it: another process may have begun the job between the two.
-    return LastRun(found, _table(found, job, renamed=found.job != key), tuple(row.key for row in again))
+    # Not by which query found the run: another process may have begun the job between the two.
+    return LastRun(found, _table_change(found, job, renamed=found.job != key), tuple(row.key for row in again))
 
 
-def _table(run: Run, job: JobIdentity, *, renamed: bool) -> Table:
+def _table_change(run: Run, job: JobIdentity, *, renamed: bool) -> Table:
     if renamed:
         return "renamed"
     if job.evidence.is_another_than(run.evidence):

@@ -1,7 +1,7 @@
-"""Where progress is kept: runs, their workers' checkpoints and tokens, and leases.
+"""Ledger: reads and writes runs, their workers' checkpoints and fencing tokens, and leases.
 
-Three tables in the target database unless told otherwise. A batch writes only its worker's row,
-in its own transaction; times are seconds since 1970 by the database's clock.
+The tables are in the target database unless the user names another. A batch writes only its worker's row, in its own
+transaction. Times are seconds since 1970 by the database's clock.
 """
 
 import json
@@ -29,11 +29,11 @@ from batchops.ledger.tables import (
 )
 
 FORMAT = 1
-"""Of what is in the tables; a run of another format is not resumed."""
+"""The format of what the tables hold; a run of another format is not resumed."""
 
 
 class Ledger:
-    """The ledger in one database. `in_target`: it is the target's own, so work and cursor are one commit."""
+    """The ledger in one database; `in_target`: in the target database, so that work and cursor are one commit."""
 
     def __init__(self, database: Database, schema: str | None, *, inside: bool) -> None:
         self.database = database
@@ -56,40 +56,40 @@ class Ledger:
                 self.samples.c.waiting,
             )
         }
-        """Makes a text from outside storable in one of these columns."""
-        self._making = TableSetup(database, meta, "runs", MIGRATIONS)
+        """For each of these columns, the function that makes a foreign text storable in it."""
+        self._setup = TableSetup(database, meta, "runs", MIGRATIONS)
         self._advance = _advance(self.workers)
 
     def ddl(self) -> list[str]:
-        """The statements that make the tables or bring them up to date; none where all is in place."""
-        return self._making.ddl()
+        """Return the statements that create the tables or bring them up to date; none if nothing is missing."""
+        return self._setup.ddl()
 
     def obstacle(self, role: str) -> RefusedError | None:
-        """What keeps this role from using the ledger; None for nothing."""
-        return self._making.obstacle(role)
+        """Return the error that keeps this role from using the ledger; None if there is none."""
+        return self._setup.obstacle(role)
 
     def state(self, connection: sa.Connection) -> State:
-        """Whether the tables are there, and of this version."""
-        return self._making.state(connection)
+        """Return whether the tables exist and are of this version."""
+        return self._setup.state(connection)
 
     def make(self) -> None:
-        """Make the tables or bring them up to date; RefusedError with the DDL where this role may not."""
-        self._making.make()
+        """Create the tables or bring them up to date; raise RefusedError with the DDL if this role may not."""
+        self._setup.make()
 
     def database_id(self, connection: sa.Connection) -> str:
-        """The random id that was made with the ledger."""
-        return self._making.database_id(connection)
+        """Return the random id that was made with the ledger."""
+        return self._setup.database_id(connection)
 
     def latest(self, connection: sa.Connection, job: str) -> Run | None:
-        """The job's last run."""
+        """Return the last run of the job; None if there is none."""
         found = self.select_runs(connection, self.runs.c.job == job, limit=1)
         return found[0] if found else None
 
     def select_runs(self, connection: sa.Connection, where: sa.ColumnElement[bool], *, limit: int) -> list[Run]:
-        """Runs with their workers, newest first."""
+        """Return the runs that match, with their workers, newest first."""
         chosen = sa.select(self.runs).where(where).order_by(self.runs.c.run.desc()).limit(limit)
         rows = connection.execute(chosen).mappings().all()
-        # By a join, not by a list: there may be more runs than a statement takes values.
+        # By a join, not by a list of numbers: there may be more runs than a statement takes parameters.
         numbers = chosen.with_only_columns(self.runs.c.run).subquery()
         query = sa.select(self.workers).join(numbers, numbers.c.run == self.workers.c.run)
         workers = map(
@@ -99,7 +99,7 @@ class Ledger:
         return [run_of(row, by_run.get(row["run"], ())) for row in rows]
 
     def begin(self, connection: sa.Connection, run: Mapping[str, Any], cursors: Sequence[str]) -> Run:
-        """A new run with a worker for each cursor. From now on no earlier run proves what the job has done."""
+        """Record a new run with a worker for each cursor; earlier runs of the job may be pruned from now on."""
         earlier = self.runs.update().where(self.runs.c.job == run["job"], self.runs.c.prunable == 0)
         connection.execute(earlier.values(prunable=1))
         values = {key: json.dumps(v) if isinstance(v, dict) else v for key, v in run.items()}
@@ -112,15 +112,15 @@ class Ledger:
         return self.one(connection, number)
 
     def take_over(self, connection: sa.Connection, run: Run) -> Run:
-        """Continue a run with new tokens, so that a process with the old ones writes nothing more."""
+        """Continue a run with new fencing tokens, so that a process with the old ones can write nothing more."""
         for worker in run.workers:
-            connection.execute(self.workers.update().where(self._is(worker)).values(token=new_token()))
+            connection.execute(self.workers.update().where(self._row_of(worker)).values(token=new_token()))
         again = self.runs.update().where(self.runs.c.run == run.run)
         connection.execute(again.values(state="running", ended_at=None, error=None))
         return self.one(connection, run.run)
 
     def advance(self, connection: sa.Connection, old: Worker, new: Worker) -> None:
-        """Record a batch in the work's own transaction; LockedError where the token is no longer ours."""
+        """Record a batch in its own transaction; raise LockedError if the worker has another fencing token by now."""
         values = {
             "cursor": new.cursor, "batches": new.batches, "rows_changed": new.rows, "rows_read": new.read,
             "rows_locked": new.locked, "rows_rejected": new.rejected,
@@ -131,14 +131,14 @@ class Ledger:
             raise taken_over(old.run)
 
     def reassign(self, connection: sa.Connection, worker: Worker, cursor: str) -> Worker:
-        """Give a worker another range; LockedError where the token is no longer ours.
+        """Give a worker another range and a new fencing token; raise LockedError if its token has changed.
 
-        Another token too: a process that still has the old worker in memory must not write with its token.
+        The token is new because a process that still has the old worker in memory must not write with it.
         """
         reassigned = replace(worker, cursor=cursor, token=new_token())
         done = connection.execute(
             self.workers.update()
-            .where(self._is(worker), self.workers.c.token == worker.token, self.workers.c.batches == worker.batches)
+            .where(self._row_of(worker), self.workers.c.token == worker.token, self.workers.c.batches == worker.batches)
             .values(cursor=cursor, token=reassigned.token, rows_locked=reassigned.locked)
         )
         if done.rowcount != 1:
@@ -146,7 +146,7 @@ class Ledger:
         return reassigned
 
     def new_worker(self, connection: sa.Connection, run: int, number: int, cursor: str) -> Worker:
-        """One more worker of a run."""
+        """Add a worker to a run."""
         worker = Worker(run, number, new_token(), cursor)
         connection.execute(
             self.workers.insert().values(
@@ -157,20 +157,20 @@ class Ledger:
         return worker
 
     def durable(self, worker: Worker) -> Worker:
-        """The worker as it is durable now; waits for a transaction of ours that may still be ending."""
+        """Return the worker as it is committed; waits for a transaction of this process that may still be ending."""
         with self.database.transaction() as connection:
-            query = sa.select(self.workers).where(self._is(worker)).with_for_update()
+            query = sa.select(self.workers).where(self._row_of(worker)).with_for_update()
             return worker_of(connection.execute(query).mappings().one())
 
     def read(self, run: int) -> Run:
-        """The present state of a run."""
+        """Return the present state of a run."""
         with self.database.reading() as connection:
             return self.one(connection, run)
 
     def replan(
         self, connection: sa.Connection, run: Run, strategy: str, pinned: dict[str, Any], cursor: str, over: str
     ) -> Run:
-        """Go on with another strategy: the first worker gets the whole range, the others nothing, as `over` says it."""
+        """Change the run's strategy: the first worker gets the whole range, the others `over`, the cursor of an end."""
         for worker in self.one(connection, run.run).workers:
             self.reassign(connection, worker, cursor if worker.number == 0 else over)
         changed = self.runs.update().where(self.runs.c.run == run.run)
@@ -178,7 +178,7 @@ class Ledger:
         return self.one(connection, run.run)
 
     def save_pinned(self, connection: sa.Connection, run: int, pinned: dict[str, Any]) -> None:
-        """Write down what the process that continues the run must know."""
+        """Record the pinned values, which a process that continues the run must know."""
         connection.execute(self.runs.update().where(self.runs.c.run == run).values(pinned=json.dumps(pinned)))
 
     def end(self, connection: sa.Connection, run: int, state: str, error: str | None) -> None:
@@ -188,19 +188,19 @@ class Ledger:
         connection.execute(ending.values(state=state, error=text, ended_at=self.database.backend.own_tables.epoch()))
 
     def recognise(self, connection: sa.Connection, run: int, known: Mapping[str, Any]) -> None:
-        """Set what identifies the run: its job's key, the table's name and identity."""
+        """Record what identifies the run: the key of its job, the name and the identity of its table."""
         connection.execute(self.runs.update().where(self.runs.c.run == run).values(**known))
 
-    def _is(self, worker: Worker) -> sa.ColumnElement[bool]:
+    def _row_of(self, worker: Worker) -> sa.ColumnElement[bool]:
         return sa.and_(self.workers.c.run == worker.run, self.workers.c.worker == worker.number)
 
     def one(self, connection: sa.Connection, number: int) -> Run:
-        """The run with that number."""
+        """Return the run with that number."""
         return self.select_runs(connection, self.runs.c.run == number, limit=1)[0]
 
 
 def taken_over(run: int) -> LockedError:
-    """The error for a process that continues after its lease has expired."""
+    """Return the error for a process that continues after another one has taken over its run."""
     return LockedError(
         f"Run {run} was taken over by another process; this one wrote nothing more.",
         "nothing is lost: see `batchops runs`.",
@@ -208,7 +208,7 @@ def taken_over(run: int) -> LockedError:
 
 
 def _advance(workers: sa.Table) -> sa.Update:
-    """Built once: putting it together for every batch would cost more than sending it."""
+    """Return the statement that advances a worker, built once: to build it costs more than to send it."""
     given = sa.bindparam
     mine = sa.and_(workers.c.run == given("of_run"), workers.c.worker == given("of_worker"))
     names = ("cursor", "batches", "rows_changed", "rows_read", "rows_locked", "rows_rejected", "rows_by_table")

@@ -1,4 +1,4 @@
-"""Which database keeps the ledger: the target's own, another one, a file, or nothing that lasts."""
+"""open_ledger(): opens the ledger in the target database, in another one, in a file, or in a temporary file."""
 
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ NONE = "none"
 def open_ledger(
     where: str | None, schema: str | None, target: Database, environ: Mapping[str, str], workers: int = 1
 ) -> Iterator[Ledger]:
-    """The ledger that `--ledger` names; "none" is a file that goes with the process."""
+    """Yield the ledger that `--ledger` names; "none" is a temporary file that is removed at the end."""
     if where is None:
         yield Ledger(target, schema, inside=True)
         return
@@ -29,7 +29,7 @@ def open_ledger(
 def ledger_elsewhere(
     where: str, schema: str | None, environ: Mapping[str, str], workers: int = 1
 ) -> Iterator[Ledger]:  # fmt: skip
-    """A ledger that is not in the target itself; each worker writes to it."""
+    """Yield a ledger outside the target database; each of the workers writes to it."""
     with tempfile.TemporaryDirectory(prefix="batchops-") as folder:
         lasting = str(Path(folder) / "ledger.db") if where == NONE else where
         with closing(connect(ledger_address(lasting, environ), workers=workers)) as database:
@@ -37,7 +37,7 @@ def ledger_elsewhere(
 
 
 def ledger_address(where: str, environ: Mapping[str, str]) -> DatabaseAddress:
-    """Where a ledger is: a URL, or a file that is made where it does not exist."""
+    """Return the address of a ledger: a URL, or a file, which is created if it does not exist."""
     if "://" in where or is_reference(where):
         return address(where, environ)
     return file_address(where)

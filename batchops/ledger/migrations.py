@@ -1,12 +1,12 @@
-"""The versions that the tables of runs have had, and the step from each to the next.
+"""The migrations of the tables of runs, from each version to the next.
 
 Version 1 had neither indexes nor a version, and a job's key held the place of its database. Version 2 kept no
 rejected rows. Version 3 had other names for tables, columns and strategies. Version 4 kept no requests, version 5
 no samples, version 6 no spools, version 7 neither plans nor events; version 9 had spools of archives in folders
-only. A new table needs no change here but a version: it is made where it is missing.
+only. A new table needs only a new version here: it is created where it is missing.
 
-Not covered, as they keep no version: the tables beside an outbox (`outbox.tables`) and those of schedules, which would
-get one by giving their TableSetup migrations; and `batchops_row_lease`, which `queue.leases.ddl` brings up to date.
+Some tables keep no version and are not covered: those beside an outbox (`outbox.tables`) and those of schedules, which
+would get one with migrations for their TableSetup; and `batchops_row_lease`, which `queue.leases.ddl` updates.
 """
 
 import json
@@ -24,17 +24,19 @@ from batchops.ledger.schema_changes import AddColumn, AddIndex, RenameColumn, Re
 from batchops.ledger.tables import BY_END, BY_JOB, BY_TABLE, IDENTITY
 
 STRATEGIES = {"keys": "key", "blocks": "block"}
-"""Names of strategies up to version 3."""
+"""The names that strategies had up to version 3, with those of today."""
 ROWS_PER_TRANSACTION = 500
 """Rows that one transaction of a migration changes."""
 
 Fill = Callable[[Database, Mapping[str, sa.Table], str], None]
-"""(database, tables by name, the ledger's database id): gives rows of before what they lack; repeatable."""
+"""Called with the database, its tables by name, and the ledger's database id; fills in what older rows lack.
+
+It may be called more than once."""
 
 
 @dataclass(frozen=True)
 class Migration:
-    """The step to `version`. Its SQL may have been run by hand; what it fills in needs no right to change tables."""
+    """The step to `version`: its SQL may have been run by hand already; `fill` needs no right to alter tables."""
 
     version: int
     changes: tuple[SchemaChange, ...]
@@ -42,7 +44,7 @@ class Migration:
 
 
 def _fill_in_identities(database: Database, tables: Mapping[str, sa.Table], database_id: str) -> None:
-    """Give runs from before their key by the ledger's own id, newest first: a job's newest is what proves it done."""
+    """Give older runs their job's key by the ledger's id, newest first: a job's newest run proves it done."""
     runs = tables["batchops_run"]
     query = sa.select(runs).where(runs.c.work.is_(None)).order_by(runs.c.run.desc()).limit(ROWS_PER_TRANSACTION)
     below, seen = sa.true(), set[str]()
@@ -57,12 +59,12 @@ def _fill_in_identities(database: Database, tables: Mapping[str, sa.Table], data
         below = runs.c.run < rows[-1]["run"]
 
 
-def _nothing(database: Database, tables: Mapping[str, sa.Table], database_id: str) -> None:
-    """Rows of before lack nothing."""
+def _fill_nothing(database: Database, tables: Mapping[str, sa.Table], database_id: str) -> None:
+    """Fill in nothing, as older rows lack nothing."""
 
 
 def _rename_what_runs_keep(database: Database, tables: Mapping[str, sa.Table], database_id: str) -> None:  # noqa: ARG001
-    """Give runs from before the names of today: of their strategy, what they pinned, and their workers' cursors."""
+    """Give older runs today's names in their strategy, their pinned values and their workers' cursors."""
     runs, workers = tables["batchops_run"], tables["batchops_worker"]
     below = sa.true()
     while True:
@@ -86,7 +88,7 @@ def _rename_what_runs_keep(database: Database, tables: Mapping[str, sa.Table], d
 
 
 def _renamed(text: str) -> str:
-    """What a run pinned, by the names of today."""
+    """Return the pinned values of a run with today's names."""
     pinned = json.loads(text)
     for old, new in (("predicate", "condition"), ("walk", "strategy")):
         if old in pinned:
@@ -106,11 +108,11 @@ def _by_number(runs: sa.Table) -> sa.Update:
 
 
 def _identified(database: Database, row: Any, database_id: str, seen: set[str]) -> dict[str, Any]:
-    """The row's new values; `seen` holds the jobs that have a newer run."""
+    """Return the new values of a run's row; `seen` holds the keys of jobs that have a newer run."""
     schema, name = database.backend.catalog.unlabelled(row["table_name"])
     job = JobIdentity(row["verb"], schema, name, json.loads(row["spec"]), _evidence(row))
     # A ledger may hold runs of other databases too. None of those is a backfill that must not be applied twice,
-    # and any other may start again; but a purge must not continue with another database's cursor.
+    # and any other job may start again; but a purge must not continue with another database's cursor.
     backfill = "set" in job.spec
     own = backfill or json.loads(row["started_by"]).get("database") == database.address.shown
     key = job.key(database_id) if own else row["job"]
@@ -126,7 +128,7 @@ def _identified(database: Database, row: Any, database_id: str, seen: set[str]) 
 
 
 def _evidence(row: Any) -> TableIdentity:
-    """Version 1 kept an OID before the columns; what it kept elsewhere told nothing."""
+    """Return the table's identity that a run of version 1 pinned: an OID before the first colon, or nothing useful."""
     oid = str(json.loads(row["pinned"]).get("fingerprint", "")).partition(":")[0]
     return TableIdentity(f"oid {oid}" if oid.isdecimal() else None)
 
@@ -145,11 +147,11 @@ MIGRATIONS: Sequence[Migration] = (
         ),
         fill=_fill_in_identities,
     ),
-    Migration(version=3, changes=(), fill=_nothing),
+    Migration(version=3, changes=(), fill=_fill_nothing),
     Migration(
         version=4,
         changes=(
-            # A queue's: its old name is now that of the leases of runs.
+            # The leases of a queue's rows: their table's old name is now that of the leases of runs.
             RenameTable("batchops_lease", "batchops_row_lease", column="relation"),
             RenameTable("batchops_beat", "batchops_lease", column="beat_at"),
             RenameTable("batchops_lane", "batchops_worker", column="lane"),
@@ -161,14 +163,14 @@ MIGRATIONS: Sequence[Migration] = (
         ),
         fill=_rename_what_runs_keep,
     ),
-    Migration(version=5, changes=(), fill=_nothing),
-    Migration(version=6, changes=(), fill=_nothing),
-    Migration(version=7, changes=(), fill=_nothing),
-    Migration(version=8, changes=(), fill=_nothing),
+    Migration(version=5, changes=(), fill=_fill_nothing),
+    Migration(version=6, changes=(), fill=_fill_nothing),
+    Migration(version=7, changes=(), fill=_fill_nothing),
+    Migration(version=8, changes=(), fill=_fill_nothing),
     Migration(
         version=9,
         changes=(AddColumn("batchops_worker", "rows_by_table", LONG_TEXT, old_table="batchops_lane"),),
-        fill=_nothing,
+        fill=_fill_nothing,
     ),
-    Migration(version=10, changes=(AddColumn("batchops_spool", "rows_left", LONG_TEXT),), fill=_nothing),
+    Migration(version=10, changes=(AddColumn("batchops_spool", "rows_left", LONG_TEXT),), fill=_fill_nothing),
 )

@@ -1,4 +1,4 @@
-"""Which process is running: enough to tell on the same host whether it still lives."""
+"""Owner: identifies a process, so that another one on the same host can tell whether it still runs."""
 
 import getpass
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Owner:
-    """A process, by what outlives neither a reboot, nor a container, nor a reused number."""
+    """A process; after a reboot, in another container or with a reused number it does not count as the same."""
 
     user: str
     host: str
@@ -19,19 +19,19 @@ class Owner:
     started: str
 
     def gone(self) -> bool:
-        """Whether this process surely runs no more; False where that cannot be told from here."""
+        """Whether the process certainly no longer runs; False where this process cannot tell."""
         if not self.here():
             return False
         started = _started(self.pid)
         return started != self.started if started or not _hidden(self.pid) else False
 
     def here(self) -> bool:
-        """Whether it can be told from here if this process runs: it is on this host, since its last start."""
+        """Whether this process can tell if the owner runs: it is on the same host, boot and process namespace."""
         here = this_process()
         return bool(self.boot) and (self.boot, self.namespace) == (here.boot, here.namespace)
 
     def holds(self, left: float) -> bool:
-        """Whether a lease with so many seconds left is still this process's; else another may take it over."""
+        """Whether the owner still holds a lease with `left` seconds left; if not, another process may take it over."""
         return left > 0 and not self.gone()
 
     def as_dict(self) -> dict[str, object]:
@@ -39,7 +39,7 @@ class Owner:
 
 
 def this_process() -> Owner:
-    """The process that asks."""
+    """Return the Owner of this process."""
     pid = os.getpid()
     return Owner(
         user=_user(),
@@ -54,7 +54,7 @@ def this_process() -> Owner:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
+    except (KeyError, OSError):  # a user without a name, as in a container
         return str(os.getuid())
 
 
@@ -66,13 +66,13 @@ def _namespace() -> str:
 
 
 def _started(pid: int) -> str:
-    """The process's start in clock ticks since boot; empty once it is gone or a zombie."""
+    """Return the start time of the process in clock ticks since boot; empty if it is gone or a zombie."""
     stat = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
     return "" if len(stat) < 20 or stat[0] in "ZX" else stat[19]
 
 
 def _hidden(pid: int) -> bool:
-    """Whether there is such a process of another user that /proc hides (hidepid)."""
+    """Whether a process with this number belongs to another user and /proc hides it (hidepid)."""
     try:
         os.kill(pid, 0)
     except PermissionError:

@@ -1,4 +1,4 @@
-"""Removes runs that ended long ago, a few in each transaction."""
+"""prune(): removes runs that ended long ago, a few in each transaction."""
 
 import sqlalchemy as sa
 
@@ -7,30 +7,30 @@ from batchops.ledger.ledger import Ledger
 from batchops.ledger.requests import drop_superseded, scope_of_run
 
 RUNS_PER_TRANSACTION = 500
-"""Runs that one transaction forgets."""
+"""How many runs one transaction removes."""
 
 
 def prune(ledger: Ledger, older_than: float, *, most: int | None = None, job: str | None = None) -> int:
-    """Forget runs that ended more than so many seconds ago, of one job or of all, at most `most`; how many.
+    """Remove runs that ended more than so many seconds ago, at most `most`, of one job or of all; return how many.
 
-    What proves that a backfill has been applied is kept for as long as it is its job's last run.
+    A run that proves that a backfill has been applied is kept while it is its job's last run.
     """
     with ledger.database.transaction() as connection:
         drop_superseded(connection, ledger, older_than)
     gone = 0
     while most is None or gone < most:
         size = RUNS_PER_TRANSACTION if most is None else min(RUNS_PER_TRANSACTION, most - gone)
-        forgotten = _some(ledger, older_than, size, job)
+        forgotten = _prune_some(ledger, older_than, size, job)
         gone += forgotten
         if forgotten < size:
             break
     return gone
 
 
-def _some(ledger: Ledger, older_than: float, size: int, job: str | None) -> int:
+def _prune_some(ledger: Ledger, older_than: float, size: int, job: str | None) -> int:
     runs, workers = ledger.runs, ledger.workers
     old = [runs.c.prunable == 1, runs.c.ended_at < ledger.database.backend.own_tables.epoch() - older_than]
-    # Rows of an archive may be nowhere but in a spool that only the ledger tells the length of.
+    # Rows of an archive may be in a spool only, and only the ledger knows its valid length.
     old += [~spools.unsealed_of(ledger, runs.c.run)]
     old += [] if job is None else [runs.c.job == job]
     query = sa.select(runs.c.run).where(*old).order_by(runs.c.ended_at).limit(size)

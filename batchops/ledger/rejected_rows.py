@@ -1,4 +1,4 @@
-"""Rows that a run could not change: kept by key with their reasons, and taken up by the run that continues it."""
+"""Rejected rows in the ledger: kept by key with their reasons, and tried again when the run is continued."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from batchops.ledger.ledger import Ledger
 from batchops.ledger.run import Run
 
 MOST = 10_000
-"""Rows that one run takes up: until each was tried it is in the cursor, which every batch writes."""
+"""How many rows one run tries again: each is in the cursor until then, and every batch writes the cursor."""
 LOCKED = "locked by another session at every visit"
 CHANGED = "changed after the rows were listed"
 PARTIAL = "no longer matches; what was deleted of its children before is gone"
@@ -32,12 +32,12 @@ class RejectedRow:
 
     @property
     def as_event(self) -> Rejected:
-        """As an event."""
+        """The row as a Rejected event."""
         return Rejected(self.name, self.reason, changed=self.reason == CHANGED, partial=self.reason == PARTIAL)
 
 
 def keep(connection: sa.Connection, ledger: Ledger, run: int, rows: Sequence[RejectedRow]) -> None:
-    """Record them, in the transaction of the batch that skipped them."""
+    """Record rejected rows in the transaction of the batch that skipped them."""
     name, reason = (ledger.storable[column] for column in (ledger.rejected.c.row_name, ledger.rejected.c.reason))
     values = [
         {
@@ -51,23 +51,23 @@ def keep(connection: sa.Connection, ledger: Ledger, run: int, rows: Sequence[Rej
 
 
 def kept(connection: sa.Connection, ledger: Ledger, run: int, most: int = MOST) -> list[RejectedRow]:
-    """Those of a run that are still there, in the order they were met."""
+    """Return the rejected rows that are recorded for a run, in the order in which they were found."""
     rejected = ledger.rejected
     rows = sa.select(rejected).where(rejected.c.run == run).order_by(rejected.c.number).limit(most)
     return [_row(row) for row in connection.execute(rows)]
 
 
 def to_retry(connection: sa.Connection, ledger: Ledger, run: int, most: int = MOST) -> list[RejectedRow]:
-    """Those that are worth another try: a row that was changed after it was listed stays so."""
+    """Return the rejected rows that are worth another try; a row that changed after it was listed is not."""
     return [_row(row) for row in connection.execute(_first(ledger, run, most))]
 
 
 def take_up(
     connection: sa.Connection, ledger: Ledger, run: Run, coming_back: Callable[[str, Sequence[KeyValue]], str]
 ) -> Run:
-    """Move those to retry from the list into the run's remaining ranges, so that each is tried again.
+    """Move the rows to retry from the ledger's table into the first worker's cursor, so that each is tried again.
 
-    `coming_back` gives the cursor that visits these keys as well.
+    `coming_back` returns the cursor that visits these keys as well.
     """
     rejected, workers = ledger.rejected, ledger.workers
     rows = to_retry(connection, ledger, run.run)
@@ -100,7 +100,7 @@ def _row(row: Any) -> RejectedRow:
 
 
 def count_of(connection: sa.Connection, ledger: Ledger, run: int, reason: str) -> int:
-    """How many of a run's rows were left alone for this reason."""
+    """Return how many of a run's rows were left alone for this reason."""
     rejected = ledger.rejected.c
     rows = sa.select(sa.func.count()).where(rejected.run == run, rejected.reason == reason)
     return int(connection.execute(rows).scalar_one())

@@ -1,4 +1,4 @@
-"""Requests to runs, made from outside: kept as rows with who asked and when, read with the heartbeat.
+"""Requests to runs, made by other processes: rows that tell who asked what and when; the heartbeat reads them.
 
 A pause, its end and changed settings stay in effect for the next process of the run, or for later runs of the job. A
 stop or a cancel is for one process: it names the lease that this process holds.
@@ -21,19 +21,19 @@ Action = Literal["pause", "resume", "stop", "cancel", "set"]
 IN_SECONDS = ("sleep", "target_time")
 """The settings that are durations, kept in seconds."""
 FOR_THE_PROCESS = ("max_rows",)
-"""The settings that are for the process that works on the run now, and for no later one."""
+"""The settings that apply only to the process that works on the run now, and to no later one."""
 BY_NAMES = ("throttle",)
-"""The settings that are several values by name; each value is set by itself."""
+"""The settings that hold several values by name; each value is set separately."""
 EVERY_RUN = "database"
 """The scope of every run whose progress is in this ledger."""
 NUMBERS_PER_STATEMENT = 500
 LONGEST_NAME = 200
-"""Characters of a job's name in a scope, which is a key."""
+"""The most characters of a job's name in a scope, which is an index key; a longer name is hashed."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What somebody asked of a run, of a job, or of every run."""
+    """What a user asked of a run, of a job, or of every run."""
 
     number: int
     scope: str
@@ -54,7 +54,7 @@ class Request:
 
     @property
     def time(self) -> str:
-        """When, as people and programs read it."""
+        """When the request was made, as an ISO time in UTC."""
         return datetime.fromtimestamp(self.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     @property
@@ -83,25 +83,25 @@ class Request:
 
 
 def _setting_texts(name: str, value: Any) -> list[str]:
-    """The value in words; of a setting by names, one for each."""
+    """Return the value as text; for a setting with several values, a text for each."""
     if name in BY_NAMES:
         return [f"{of}={text}" if text else of for of, text in value.items()]
     return [durations.show(value) if name in IN_SECONDS else str(value)]
 
 
 def scope_of_run(run: int) -> str:
-    """The scope of one run."""
+    """Return the scope of one run."""
     return f"run {run}"
 
 
 def scope_of_job(job: str) -> str:
-    """The scope of a job, by its key or by the name that it has in a recipe; in ASCII, for any character set."""
+    """Return the scope of a job, by its key or its name in a recipe; in ASCII, so that any character set holds it."""
     name = json.dumps(job)[1:-1]
     return f"job {name if len(name) <= LONGEST_NAME else sha256(name.encode()).hexdigest()}"
 
 
 def scopes_of(run: int, job: str, recipe_job: str = "") -> tuple[str, ...]:
-    """The scopes that a run obeys, the widest first."""
+    """Return the scopes that a run obeys, the widest first."""
     jobs = [scope_of_job(name) for name in (recipe_job, job) if name]
     return (EVERY_RUN, *jobs, scope_of_run(run))
 
@@ -110,7 +110,7 @@ def add(
     connection: sa.Connection, ledger: Ledger, scope: str, action: Action, reason: str = "",
     settings: Mapping[str, Any] | None = None, lease: str | None = None,
 ) -> None:  # fmt: skip
-    """Write a request down."""
+    """Record a request."""
     me, columns = this_process(), ledger.requests.c
     connection.execute(
         ledger.requests.insert().values(
@@ -126,12 +126,12 @@ def add(
 
 
 def load(connection: sa.Connection, ledger: Ledger, scopes: Iterable[str]) -> list[Request]:
-    """The requests to these scopes, the oldest first."""
+    """Return the requests to these scopes, the oldest first."""
     return _selected(connection, ledger, ledger.requests.c.scope.in_(list(scopes)))
 
 
 def load_pauses(connection: sa.Connection, ledger: Ledger) -> dict[str, Request]:
-    """The pauses in effect by scope."""
+    """Return the pauses in effect, by scope."""
     found = _selected(connection, ledger, ledger.requests.c.action.in_(["pause", "resume"]))
     return {one.scope: one for one in pauses(found)}
 
@@ -148,21 +148,21 @@ def _selected(connection: sa.Connection, ledger: Ledger, where: sa.ColumnElement
 
 
 def pauses(requests: Iterable[Request]) -> list[Request]:
-    """The pauses in effect: of each scope the last one, unless it was resumed."""
+    """Return the pauses in effect: the last one of each scope, unless it was resumed."""
     last = {one.scope: one for one in requests if one.action in ("pause", "resume")}
     return [one for one in last.values() if one.action == "pause"]
 
 
 def to_stop(requests: Iterable[Request], lease: str) -> Request | None:
-    """What asks the holder of that lease to stop; a cancel before a stop."""
+    """Return the request that asks the holder of that lease to stop; a cancel comes before a stop."""
     found = [one for one in requests if one.action in ("stop", "cancel") and one.lease == lease]
     return min(found, key=lambda one: (one.action != "cancel", one.number), default=None)
 
 
 def settings(requests: Sequence[Request], scopes: Sequence[str], lease: str) -> dict[str, Any]:
-    """The settings in effect for the holder of that lease: a later one replaces an earlier one of the same scope.
+    """Return the settings in effect for the holder of that lease: a later one replaces an earlier one of its scope.
 
-    A run's own replace those of its job.
+    The settings of a run replace those of its job.
     """
     found: dict[str, Any] = {}
     for scope in scopes:
@@ -174,7 +174,7 @@ def settings(requests: Sequence[Request], scopes: Sequence[str], lease: str) -> 
 
 
 def drop_superseded(connection: sa.Connection, ledger: Ledger, older_than: float) -> None:
-    """Remove old requests to jobs and to every run that are in effect no more."""
+    """Remove old pauses and resumes that a later one of the same scope has replaced."""
     columns, before = ledger.requests.c, ledger.database.backend.own_tables.epoch() - older_than
     found = _selected(connection, ledger, columns.action.in_(["pause", "resume"]))
     last = {one.scope: one.number for one in found}

@@ -1,4 +1,4 @@
-"""How a job continues from where its last run stopped."""
+"""resume(): decides how a job continues from its last run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,40 +15,40 @@ ENDS = frozenset({"done", "incomplete"})
 
 @dataclass(frozen=True)
 class NewRun:
-    """A new run, over everything. With `behind`, from where that run stopped, then from the start up to there."""
+    """A new run over all rows; with `behind` it starts where that run stopped, then goes from the start to there."""
 
     behind: Run | None = None
     because: str = ""
-    """Why an earlier run that had not ended is not continued."""
+    """Why an earlier run that has not ended is not continued."""
 
 
 @dataclass(frozen=True)
 class ContinuedRun:
-    """The same run, with the values pinned at its start."""
+    """The job's last run is continued, with the values pinned at its start."""
 
     run: Run
     again: tuple[KeyValue, ...] = ()
-    """Rows that it could not change, and that are tried again."""
+    """The rejected rows that are tried again."""
 
 
 @dataclass(frozen=True)
 class AlreadyDone:
-    """A backfill that must not be applied twice has been applied; if it is incomplete, except for unknown rows."""
+    """A backfill that must not be applied twice has been applied; an incomplete run has no known row left to retry."""
 
     run: Run
 
 
 Resume = NewRun | ContinuedRun | AlreadyDone
 Follows = Callable[[tuple[str, ...], tuple[str, ...]], bool]
-"""Whether a run that follows these columns follows that key."""
+"""Called with a run's key columns and the key asked for: returns whether the run follows that key."""
 
 
 def resume(last: LastRun | None, *, repeatable: bool, purge: bool, restart: bool, same_table: bool) -> Resume:
-    """What the next run of a job is, given how the last one ended, and what has become of its table.
+    """Return how a job goes on, given how its last run ended and what happened to its table.
 
-    `repeatable`: doing it twice gives what once gives. A purge that a limit ended gets a fresh cut-off, but
-    does not read again first what it has just emptied; where it reads a value from what it changes itself, the
-    rows that are gone would make it another one, so it keeps what it has.
+    `repeatable`: to do the work twice gives the same result as once.
+    A purge that a limit ended gets a fresh cut-off, and starts behind the rows that it has just emptied. If it
+    reads a value from the rows that it purges, the rows deleted so far would change it: so it keeps its values.
     """
     if last is None or restart:
         return NewRun()
@@ -80,8 +80,8 @@ def _of_another_table(last: LastRun, *, repeatable: bool) -> NewRun:
 
 
 def same_order(run: Run, types: tuple[str | None, ...]) -> None:
-    """IntegrityError where the columns that `run` follows rows by have other `types` now."""
-    before = run.pinned.get("key_types")  # runs of the first version kept none
+    """Raise IntegrityError if the key columns of `run` have other `types` now."""
+    before = run.pinned.get("key_types")  # runs of the first version recorded none
     if before is not None and tuple(before) != types:
         raise IntegrityError(
             f'Run {run.run} follows the rows of "{run.table}" by {", ".join(run.pinned["key"])}, which was altered '
@@ -92,9 +92,9 @@ def same_order(run: Run, types: tuple[str | None, ...]) -> None:
 
 
 def unchanged(run: Run, *, strategy: str, key: tuple[str, ...] | None, follows: Follows) -> None:
-    """RefusedError if the command asks for another strategy or key than `run` uses."""
+    """Raise RefusedError if the command asks for another strategy or key than `run` uses."""
     if run.pinned.get("asked") == asked(strategy, key):
-        return  # the same command again, whatever the run has made of it since
+        return  # the same command again, even if the run has changed its strategy since
     if key is not None and not follows(tuple(run.pinned["key"]), key):
         raise RefusedError(
             f"Run {run.run} follows the key {', '.join(run.pinned['key'])}, not {', '.join(key)}.",
@@ -108,5 +108,5 @@ def unchanged(run: Run, *, strategy: str, key: tuple[str, ...] | None, follows: 
 
 
 def asked(strategy: str, key: tuple[str, ...] | None) -> dict[str, object]:
-    """The strategy and key that a command asks for, as a run keeps them; the run may use others."""
+    """Return the strategy and key that a command asks for, as a run records them; the run may use others."""
     return {"strategy": strategy, "key": None if key is None else list(key)}

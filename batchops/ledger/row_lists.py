@@ -1,4 +1,4 @@
-"""The tables that list rows for a run: their names, and their end."""
+"""The tables that list rows for a run: their names, the right to create them, and their removal."""
 
 import re
 from contextlib import suppress
@@ -16,12 +16,12 @@ _NAME = re.compile(rf"{_PREFIX}(\d+)_[0-9a-f]+")
 
 
 def name_of(run: int, token: str) -> str:
-    """The name of a list for a run. `token`: random, so that two processes never make the same table."""
+    """Return the name of a list for a run; the `token` is random, so that two processes never make the same table."""
     return f"{_PREFIX}{run}_{token}"
 
 
 def obstacle(ledger: Ledger, role: str) -> RefusedError | None:
-    """What keeps this role from making lists beside the ledger; None for nothing."""
+    """Return the error that keeps this role from making lists beside the ledger; None if there is none."""
     rights = ledger.database.backend.rights
     table = Table(ledger.schema, name_of(0, "0"), "table", (Column("number", "", nullable=True),), (), "")
     with ledger.database.explaining() as connection:
@@ -32,14 +32,14 @@ def obstacle(ledger: Ledger, role: str) -> RefusedError | None:
 
 
 def drop(ledger: Ledger, name: str) -> None:
-    """Remove a list; where that fails, the next run or `ledger prune` does it."""
+    """Remove a list; if that fails, the next run or `ledger prune` removes it."""
     table = sa.Table(name, sa.MetaData(schema=ledger.schema))
     with suppress(BatchopsError), ledger.database.transaction() as connection:
         connection.execute(DropTable(table, if_exists=True))
 
 
 def drop_unneeded(ledger: Ledger) -> int:
-    """Remove the lists that no run goes on from; how many."""
+    """Remove the lists that no run will continue from; return how many."""
     if not ledger.in_target:
         return 0
     with ledger.database.reading() as connection:
@@ -51,7 +51,7 @@ def drop_unneeded(ledger: Ledger) -> int:
 
 
 def drop_if_unneeded(ledger: Ledger, name: str) -> None:
-    """Remove a list unless a run goes on from it; where that cannot be told, the next run tries it again."""
+    """Remove a list unless a run will continue from it; if the ledger cannot be read, the next run tries again."""
     with suppress(BatchopsError):
         with ledger.database.reading() as connection:
             needed = _needed(connection, ledger, name)
@@ -61,7 +61,7 @@ def drop_if_unneeded(ledger: Ledger, name: str) -> None:
 
 def _needed(connection: sa.Connection, ledger: Ledger, name: str) -> bool:
     found = _NAME.fullmatch(name)
-    assert found is not None  # the caller's choice
+    assert found is not None  # callers pass names of lists only
     runs = ledger.select_runs(connection, ledger.runs.c.run == int(found[1]), limit=1)
     if not runs or runs[0].state == "done":
         return False
@@ -71,11 +71,11 @@ def _needed(connection: sa.Connection, ledger: Ledger, name: str) -> bool:
     if latest is None or latest.run != run.run:
         return False
     listed = run.pinned.get("row_list")
-    # While there is none yet, a process may just be making it.
+    # While the run has recorded no list, a process may be making this one.
     return listed is None or listed["name"] == name
 
 
 def _retries(connection: sa.Connection, ledger: Ledger, run: int) -> bool:
-    """Whether the next run tries rows of this one again; a purge, and what may be done twice, begins anew."""
+    """Whether the next run will retry rows of this one; after a purge or a repeatable backfill it begins anew."""
     continued = sa.select(ledger.runs.c.run).where(ledger.runs.c.run == run, ledger.runs.c.prunable == 0)
     return connection.execute(continued).first() is not None and bool(to_retry(connection, ledger, run, most=1))

@@ -1,4 +1,4 @@
-"""A job's identity, its runs and their workers, as the ledger keeps them."""
+"""JobIdentity, Run and Worker: a job, its runs and their workers, as the ledger keeps them."""
 
 import json
 import secrets
@@ -13,22 +13,22 @@ from batchops.db.table import TableIdentity
 
 @dataclass(frozen=True)
 class JobIdentity:
-    """A job as it was asked for. The key adds whose data it is; `evidence` is no part of it."""
+    """A job as the user asked for it; its key includes the database's id, but not the `evidence` about the table."""
 
     verb: str
     schema: str | None
     table: str
     spec: Mapping[str, Any]
-    """Condition, assignments and values as they were written."""
+    """The condition, the assignments and the values as the user wrote them."""
     evidence: TableIdentity
 
     def key(self, database_id: str) -> str:
-        """The job in this database."""
+        """Return the key of the job in this database."""
         return _hash([database_id, self.verb, self.schema, self.table, self.spec])
 
     @property
     def work(self) -> str:
-        """The same work on whichever table."""
+        """The key of the same work on any table."""
         return _hash([self.verb, self.spec])
 
 
@@ -51,12 +51,12 @@ class Worker:
     locked: int = 0
     rejected: int = 0
     tables: Mapping[str, int] = field(default_factory=dict)
-    """Rows changed by table, of a purge with children."""
+    """The rows changed by table in a purge with children."""
 
     def advanced(
         self, cursor: str, *, rows: int, read: int, locked: int, rejected: int, tables: Mapping[str, int] | None = None
     ) -> "Worker":  # fmt: skip
-        """This worker one batch later, with what the batch adds to its counts."""
+        """Return this worker after one more batch, with the batch added to its counts."""
         return replace(
             self,
             cursor=cursor,
@@ -71,7 +71,7 @@ class Worker:
 
 @dataclass(frozen=True)
 class Run:
-    """A run as the ledger keeps it. `state` is "running" or the reason it ended."""
+    """A run as the ledger keeps it; `state` is "running" or the reason why the run ended."""
 
     run: int
     job: str
@@ -82,14 +82,14 @@ class Run:
     spec: dict[str, Any]
     """What the user asked for: condition, assignments."""
     pinned: dict[str, Any]
-    """What is pinned for the whole run: the condition with its time, the key."""
+    """What is pinned for the whole run: the condition with its times, the key."""
     by: dict[str, Any]
     format: int
     started_at: float
     ended_at: float | None
     error: str | None
     evidence: TableIdentity
-    """What the server remembered the table by."""
+    """The identity that the table had on the server."""
     workers: tuple[Worker, ...] = ()
 
     @property
@@ -114,17 +114,17 @@ class Run:
 
     @property
     def tables(self) -> Counter[str]:
-        """Rows changed by table, of a purge with children."""
+        """The rows changed by table in a purge with children."""
         return sum((Counter(worker.tables) for worker in self.workers), Counter())
 
 
 def new_token() -> str:
-    """A new fencing token."""
+    """Return a new fencing token."""
     return secrets.token_hex(8)
 
 
 def worker_of(row: Any) -> Worker:
-    """The worker in a row."""
+    """Return the worker that a row describes."""
     return Worker(
         row["run"], row["worker"], row["token"], row["cursor"],
         row["batches"], row["rows_changed"], row["rows_read"], row["rows_locked"], row["rows_rejected"],
@@ -133,7 +133,7 @@ def worker_of(row: Any) -> Worker:
 
 
 def run_of(row: Any, workers: tuple[Worker, ...]) -> Run:
-    """The run in a row, with its workers."""
+    """Return the run that a row describes, with its workers."""
     return Run(
         run=row["run"], job=row["job"], verb=row["verb"], table=row["table_name"], strategy=row["strategy"],
         state=row["state"], spec=json.loads(row["spec"]), pinned=json.loads(row["pinned"]),

@@ -1,4 +1,4 @@
-"""What a page shows of a run later: its plan, and its last events, which go into a ring."""
+"""The plan of a run and its last events in the ledger; the events fill a ring of slots."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -10,29 +10,29 @@ import sqlalchemy as sa
 from batchops.ledger.ledger import Ledger
 
 MOST = 50
-"""Events that are kept of a run; like ones are one."""
+"""How many events of a run are kept; similar ones count as one."""
 
 
 @dataclass(frozen=True)
 class RunEvent:
-    """An event of a run, or several alike."""
+    """An event of a run, or several similar ones."""
 
     event: str
     text: str
     at: float
-    """The first one's time, in seconds since 1970 by the database's clock."""
+    """The time of the first one, in seconds since 1970 by the database's clock."""
     last_at: float
     times: int
 
 
 def save_plan(connection: sa.Connection, ledger: Ledger, run: int, plan: Mapping[str, Any]) -> None:
-    """Keep the plan of the process that works on the run now."""
+    """Record the plan of the process that works on the run now; it replaces an earlier process's plan."""
     connection.execute(ledger.plans.delete().where(ledger.plans.c.run == run))
     connection.execute(ledger.plans.insert().values(run=run, plan=json.dumps(plan, default=str)))
 
 
 def load_plan(connection: sa.Connection, ledger: Ledger, run: int) -> dict[str, Any] | None:
-    """The plan of the last process that worked on the run; None where none is kept."""
+    """Return the plan of the last process that worked on the run; None if there is none."""
     text = connection.execute(sa.select(ledger.plans.c.plan).where(ledger.plans.c.run == run)).scalar()
     return None if text is None else dict(json.loads(text))
 
@@ -40,7 +40,7 @@ def load_plan(connection: sa.Connection, ledger: Ledger, run: int) -> dict[str, 
 def write(
     connection: sa.Connection, ledger: Ledger, run: int, events: Sequence[tuple[int, RunEvent]]
 ) -> None:  # fmt: skip
-    """Write events into their slots, in the place of what is there. Their times are seconds before now."""
+    """Write events into their slots, instead of the events there; their times are in seconds before now."""
     if not events:
         return
     table, now = ledger.events, ledger.database.backend.own_tables.epoch()
@@ -55,7 +55,7 @@ def write(
 
 
 def next_slot(connection: sa.Connection, ledger: Ledger, run: int) -> int:
-    """The slot of the oldest event, or the first free one."""
+    """Return the slot for the next event: the first free one, or that of the oldest event."""
     columns = ledger.events.c
     newest = sa.select(columns.slot).where(columns.run == run).order_by(columns.at.desc(), columns.slot.desc())
     slot = connection.execute(newest.limit(1)).scalar()
@@ -63,7 +63,7 @@ def next_slot(connection: sa.Connection, ledger: Ledger, run: int) -> int:
 
 
 def load_events(connection: sa.Connection, ledger: Ledger, run: int) -> list[RunEvent]:
-    """Those that are kept, the oldest first."""
+    """Return the events that are kept of a run, the oldest first."""
     table = ledger.events
     query = sa.select(table).where(table.c.run == run).order_by(table.c.at, table.c.slot)
     return [

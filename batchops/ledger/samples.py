@@ -1,4 +1,4 @@
-"""Samples of a run: what it has done so far, written with its heartbeat into a ring."""
+"""Samples of a run in the ledger: what it had done at each heartbeat, in a ring of slots."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ import sqlalchemy as sa
 from batchops.ledger.ledger import Ledger
 
 SLOTS = 720
-"""Samples that are kept of a run: an hour at a heartbeat each 5 seconds."""
+"""How many samples of a run are kept: an hour with a heartbeat every 5 seconds."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A run at one moment; its counts are of the whole run."""
+    """What a run had done at one moment; the counts are those of the whole run, also of earlier processes."""
 
     at: float = field(default=0.0)
     """Seconds since 1970 by the database's clock."""
@@ -21,17 +21,17 @@ class Sample:
     read: int = 0
     batches: int = 0
     batch_rows: int = 0
-    """Rows that the last batch aimed at."""
+    """The rows that the last batch aimed to change."""
     batch_seconds: float = 0.0
-    """What it took."""
+    """The seconds that the last batch took."""
     throttled_seconds: float = 0.0
-    """Of this process."""
+    """The seconds that the present process has waited for throttles."""
     waiting: str = ""
     """Why the run waits; empty while it works."""
 
 
 def add(connection: sa.Connection, ledger: Ledger, run: int, slot: int, sample: Sample) -> None:
-    """Write a sample in the place of the one that had this slot."""
+    """Write a sample into this slot, instead of the sample there."""
     samples, columns = ledger.samples, ledger.samples.c
     connection.execute(samples.delete().where(columns.run == run, columns.slot == slot))
     connection.execute(
@@ -51,7 +51,7 @@ def add(connection: sa.Connection, ledger: Ledger, run: int, slot: int, sample: 
 
 
 def next_slot(connection: sa.Connection, ledger: Ledger, run: int) -> int:
-    """The slot of the oldest sample, or the first free one."""
+    """Return the slot for the next sample: the first free one, or that of the oldest sample."""
     columns = ledger.samples.c
     newest = sa.select(columns.slot).where(columns.run == run).order_by(columns.taken_at.desc(), columns.slot.desc())
     slot = connection.execute(newest.limit(1)).scalar()
@@ -59,7 +59,7 @@ def next_slot(connection: sa.Connection, ledger: Ledger, run: int) -> int:
 
 
 def load_samples(connection: sa.Connection, ledger: Ledger, run: int, most: int = SLOTS) -> list[Sample]:
-    """The newest samples of a run, the oldest of them first."""
+    """Return the newest samples of a run, the oldest of them first."""
     samples, columns = ledger.samples, ledger.samples.c
     query = sa.select(samples).where(columns.run == run).order_by(columns.taken_at.desc(), columns.slot.desc())
     found = [

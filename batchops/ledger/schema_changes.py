@@ -1,4 +1,4 @@
-"""Changes to tables that are there. Each tells whether it has been made, by whomever, and gives its SQL."""
+"""Changes to existing tables; each knows whether it is still needed, and its SQL."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,21 +16,21 @@ class SchemaChange(Protocol):
     """One statement of a migration."""
 
     def pending(self, inspector: sa.Inspector, schema: str | None) -> bool:
-        """Whether a table is there that still needs it."""
+        """Whether the table exists and still needs this change."""
 
     def statement(self, schema: str | None) -> ExecutableDDLElement:
-        """What makes it so."""
+        """Return the statement that makes the change."""
 
 
 @dataclass(frozen=True)
 class AddColumn:
-    """A column more, NULL in the rows that are there: no database rewrites the table for that."""
+    """Adds a column that is NULL in existing rows, for which no database rewrites the table."""
 
     table: str
     name: str
     type: TypeEngine[Any]
     old_table: str = ""
-    """The table's name of before, which an earlier change takes."""
+    """The table's old name, if an earlier change of the same migration renames it."""
 
     def pending(self, inspector: sa.Inspector, schema: str | None) -> bool:
         """Whether the table has no column of that name."""
@@ -40,7 +40,7 @@ class AddColumn:
         return bool(names) and self.name not in names
 
     def statement(self, schema: str | None) -> ExecutableDDLElement:
-        """ALTER TABLE … ADD COLUMN."""
+        """Return ALTER TABLE … ADD COLUMN."""
         column: sa.Column[Any] = sa.Column(self.name, self.type)
         sa.Table(self.table, sa.MetaData(schema=schema), column)
         return _AddColumn(column)
@@ -48,7 +48,7 @@ class AddColumn:
 
 @dataclass(frozen=True)
 class AddIndex:
-    """An index more."""
+    """Adds an index."""
 
     table: str
     name: str
@@ -61,7 +61,7 @@ class AddIndex:
         return self.name not in {index["name"] for index in inspector.get_indexes(self.table, schema=schema)}
 
     def statement(self, schema: str | None) -> ExecutableDDLElement:
-        """CREATE INDEX."""
+        """Return CREATE INDEX."""
         columns = [sa.Column(name, sa.Integer) for name in self.columns]
         table = sa.Table(self.table, sa.MetaData(schema=schema), *columns)
         return CreateIndex(sa.Index(self.name, *table.c))
@@ -69,7 +69,7 @@ class AddIndex:
 
 @dataclass(frozen=True)
 class RenameTable:
-    """A table by another name; it is recognised by one of its columns."""
+    """Renames a table; the table with the old name is recognised by one of its columns."""
 
     old: str
     table: str
@@ -80,13 +80,13 @@ class RenameTable:
         return self.column in column_names(inspector, self.old, schema)
 
     def statement(self, schema: str | None) -> ExecutableDDLElement:
-        """ALTER TABLE … RENAME TO."""
+        """Return ALTER TABLE … RENAME TO."""
         return TableRename(sa.Table(self.old, sa.MetaData(schema=schema)), self.table)
 
 
 @dataclass(frozen=True)
 class RenameColumn:
-    """A column by another name; the table may still have its old name, which an earlier change takes."""
+    """Renames a column; the table may still have `old_table` as its name until an earlier change renames it."""
 
     table: str
     old: str
@@ -99,21 +99,21 @@ class RenameColumn:
         return any(self.old in column_names(inspector, table, schema) for table in tables)
 
     def statement(self, schema: str | None) -> ExecutableDDLElement:
-        """ALTER TABLE … RENAME COLUMN."""
+        """Return ALTER TABLE … RENAME COLUMN."""
         return _RenameColumn(sa.Table(self.table, sa.MetaData(schema=schema)), self.old, self.name)
 
 
 def column_names(inspector: sa.Inspector, table: str, schema: str | None) -> frozenset[str]:
-    """The table's columns; none where there is no such table, or this role does not see it."""
+    """Return the names of the table's columns; none if there is no such table or this role cannot see it."""
     try:
         found = inspector.get_columns(table, schema=schema) if inspector.has_table(table, schema=schema) else []
-    except DBAPIError:  # MariaDB's answer to a role without any right to a table, also where there is none
+    except DBAPIError:  # MariaDB raises this for a role without any right to a table, even if there is no such table
         return frozenset()
     return frozenset(str(column["name"]) for column in found)
 
 
 class _AddColumn(ExecutableDDLElement):
-    """SQLAlchemy knows no ALTER TABLE."""
+    """ALTER TABLE … ADD COLUMN, which SQLAlchemy lacks."""
 
     inherit_cache = False
 
@@ -129,13 +129,13 @@ class _RenameColumn(ExecutableDDLElement):
 
 
 @compiles(_RenameColumn)
-def _renamed_column(element: _RenameColumn, compiler: Any, **_: Any) -> str:
+def _compile_rename_column(element: _RenameColumn, compiler: Any, **_: Any) -> str:
     quote = compiler.preparer.quote
     table = compiler.preparer.format_table(element.table)
     return f"ALTER TABLE {table} RENAME COLUMN {quote(element.old)} TO {quote(element.name)}"
 
 
 @compiles(_AddColumn)
-def _compiled(element: _AddColumn, compiler: Any, **_: Any) -> str:
+def _compile_add_column(element: _AddColumn, compiler: Any, **_: Any) -> str:
     table = compiler.preparer.format_table(element.column.table)
     return f"ALTER TABLE {table} ADD COLUMN {compiler.get_column_specification(element.column)}"

@@ -1,4 +1,4 @@
-"""Spools of an archive in the ledger: how much of each counts, and which segment it has become a part of."""
+"""Spools of an archive in the ledger: the valid length of each, and the segment that it became a part of."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -11,12 +11,12 @@ from batchops.errors import IntegrityError, TransientError
 from batchops.ledger.ledger import Ledger
 
 MODULUS = 1 << 128
-"""Of digests of rows, which are sums."""
+"""The modulus of the digests, which are sums over rows."""
 
 
 @dataclass(frozen=True)
 class Spool:
-    """A spool as far as it counts."""
+    """A spool, up to its valid length."""
 
     run: int
     name: str
@@ -24,14 +24,14 @@ class Spool:
     """Bytes of committed batches, with the header."""
     rows: int
     digest: int
-    """Of these rows, whatever their order."""
+    """The digest of these rows, independent of their order."""
     segment: int | None = None
-    """Which segment of the run it is a part of; None while it may grow, or was left behind."""
+    """The number of the run's segment that it is a part of; None while it may grow, or if a crash left it behind."""
     left: tuple[tuple[int, int], ...] = ()
     """See `Decided`."""
 
     def grown(self, length: int, rows: int, digest: int) -> "Spool":
-        """It with a batch more."""
+        """Return the spool with a further batch."""
         return replace(self, length=length, rows=self.rows + rows, digest=(self.digest + digest) % MODULUS)
 
 
@@ -55,7 +55,7 @@ def _is(ledger: Ledger, spool: Spool) -> sa.ColumnElement[bool]:
 
 
 def unsealed_of(ledger: Ledger, run: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
-    """Whether the run has spools whose rows are in no sealed segment."""
+    """Return the SQL condition that the run has spools whose rows are in no sealed segment."""
     spools, segments = ledger.spools.c, ledger.segments.c
     sealed = sa.select(segments.run).where(
         segments.run == spools.run, segments.segment == spools.segment, segments.record.is_not(None)
@@ -64,7 +64,7 @@ def unsealed_of(ledger: Ledger, run: sa.ColumnElement[int]) -> sa.ColumnElement[
 
 
 def unsealed(connection: sa.Connection, ledger: Ledger, job: str) -> list[Spool]:
-    """All such spools of a job's runs, the oldest first."""
+    """Return all spools of a job's runs whose rows are in no sealed segment, the oldest first."""
     spools, segments, runs = ledger.spools, ledger.segments, ledger.runs
     own = sa.and_(segments.c.run == spools.c.run, segments.c.segment == spools.c.segment)
     query = sa.select(spools).join(runs, runs.c.run == spools.c.run).outerjoin(segments, own)
@@ -79,22 +79,22 @@ def _spool(row: Any) -> Spool:
 
 @dataclass(frozen=True)
 class Decided:
-    """What became of some rows of a segment that was in its place before they were deleted.
+    """Which rows of a segment that was durable before they were deleted have been deleted, and which stay.
 
-    Of such a segment the ledger keeps a spool too: its length counts rows that were decided, in the file's order.
+    The ledger keeps a spool for such a segment too: its length counts the rows that are decided, in the file's order.
     """
 
     first: int
     behind: int
     rows: int
-    """Of them, those that were deleted."""
+    """How many of the rows were deleted."""
     digest: int
     left: tuple[tuple[int, int], ...]
-    """Stretches of the others, by their places in the file."""
+    """The ranges of the rows that stay, by their places in the file."""
 
 
 def decide(connection: sa.Connection, ledger: Ledger, run: int, name: str, decided: Decided) -> None:
-    """Record it in the transaction that deletes the rows; IntegrityError where they do not follow those before."""
+    """Record it in the transaction that deletes the rows; raise IntegrityError if they do not follow those before."""
     mine = sa.and_(ledger.spools.c.run == run, ledger.spools.c.spool == name)
     row = connection.execute(sa.select(ledger.spools).where(mine)).one_or_none()
     if row is None or row.valid_length != decided.first:
@@ -109,9 +109,9 @@ def decide(connection: sa.Connection, ledger: Ledger, run: int, name: str, decid
 
 
 def close(connection: sa.Connection, ledger: Ledger, spool: Spool, rows: int) -> Spool:
-    """Decide that all rows of a segment that are not decided stay; `rows`: how many it has.
+    """Decide that all undecided rows of a segment stay, and return its spool; `rows`: how many rows it has.
 
-    From then on no process decides more of it, so that every later answer is the same.
+    After that no process can decide further rows, so every later answer is the same.
     """
     before = known(connection, ledger, spool.run, spool.name) or spool
     if before.length >= rows:
@@ -129,23 +129,23 @@ def _changed(connection: sa.Connection, ledger: Ledger, before: Spool, after: Sp
 
 
 def drop(connection: sa.Connection, ledger: Ledger, spool: Spool) -> None:
-    """Forget a segment that never came to be."""
+    """Remove a segment that was never made, with its spool."""
     connection.execute(ledger.spools.delete().where(_is(ledger, spool)))
     mine = sa.and_(ledger.segments.c.run == spool.run, ledger.segments.c.segment == spool.segment)
     connection.execute(ledger.segments.delete().where(mine, ledger.segments.c.record.is_(None)))
 
 
 def known(connection: sa.Connection, ledger: Ledger, run: int, name: str) -> Spool | None:
-    """The spool of that name; None where there is none."""
+    """Return the spool of that name; None if there is none."""
     mine = sa.and_(ledger.spools.c.run == run, ledger.spools.c.spool == name)
     row = connection.execute(sa.select(ledger.spools).where(mine)).one_or_none()
     return None if row is None else _spool(row)
 
 
 def assign(connection: sa.Connection, ledger: Ledger, run: int, spools: Sequence[Spool]) -> int:
-    """Make these spools, which nobody writes to any more, the parts of a new segment; its number in the run.
+    """Make these spools, to which nobody writes any more, the parts of a new segment; return its number in the run.
 
-    Where that was done already, after a lost answer to COMMIT, it is the number from then.
+    If that was done before, and the answer to COMMIT was lost, the number is the one from then.
     """
     segments = ledger.segments
     before = connection.execute(sa.select(ledger.spools.c.segment).where(_is(ledger, spools[0]))).scalar()
@@ -160,24 +160,24 @@ def assign(connection: sa.Connection, ledger: Ledger, run: int, spools: Sequence
 
 
 def sealed(connection: sa.Connection, ledger: Ledger, run: int, segment: int, record: dict[str, Any]) -> None:
-    """Record that a segment is durable where it belongs."""
+    """Record that a segment is durable at its destination."""
     mine = sa.and_(ledger.segments.c.run == run, ledger.segments.c.segment == segment)
     connection.execute(ledger.segments.update().where(mine).values(record=json.dumps(record)))
 
 
 def records(connection: sa.Connection, ledger: Ledger, run: int) -> list[dict[str, Any]]:
-    """What was recorded of the run's sealed segments, in their order."""
+    """Return the records of the run's sealed segments, in the segments' order."""
     segments = ledger.segments.c
     query = sa.select(segments.record).where(segments.run == run, segments.record.is_not(None))
     return [json.loads(record) for record in connection.execute(query.order_by(segments.segment)).scalars()]
 
 
 def names_of(connection: sa.Connection, ledger: Ledger, run: int) -> frozenset[str]:
-    """The spools of a run that the ledger knows."""
+    """Return the names of the spools of a run that the ledger knows."""
     return frozenset(connection.execute(sa.select(ledger.spools.c.spool).where(ledger.spools.c.run == run)).scalars())
 
 
 def forget(connection: sa.Connection, ledger: Ledger, runs: Collection[int]) -> None:
-    """Remove what is known of these runs' spools and segments."""
+    """Remove the spools and segments of these runs from the ledger."""
     for table in (ledger.spools, ledger.segments):
         connection.execute(table.delete().where(table.c.run.in_(list(runs))))

@@ -1,4 +1,4 @@
-"""Tables that are made where they are missing, and brought up to date where they are of an older version."""
+"""TableSetup: creates tables that are missing, and brings tables of an older version up to date."""
 
 import uuid
 from collections.abc import Iterator, Sequence
@@ -19,20 +19,20 @@ from batchops.ledger.tables import version_table
 State = Literal["absent", "older", "current"]
 _ELSEWHERE = "name a schema of yours with --ledger-schema, or keep progress elsewhere: --ledger FILE, --ledger none"
 FIRST = 1
-"""The version of tables that have no row that tells it."""
+"""The version of tables whose version is not recorded."""
 
 
 class NewerLedgerError(RefusedError):
-    """The tables are of a version that this batchops does not know."""
+    """The tables are of a newer version than this batchops knows."""
 
 
 class NoRightToLedgerError(RefusedError):
-    """The tables are there, but not for this role."""
+    """This role lacks the rights to use the tables."""
 
 
 @dataclass(frozen=True)
 class _Found:
-    """What a look at the catalog has shown."""
+    """What the catalog says: the tables that exist, their version, and the statements still to run."""
 
     there: frozenset[str]
     version: int | None
@@ -40,13 +40,13 @@ class _Found:
 
 
 class TableSetup:
-    """The tables of `meta`, which are one part of a ledger. A part without migrations keeps no version."""
+    """Sets up the tables of `meta`, which are one part of a ledger; a part without migrations keeps no version."""
 
     def __init__(
         self, database: Database, meta: sa.MetaData, part: str = "", migrations: Sequence[Migration] = (),
         what: str = "the ledger's tables", elsewhere: str = _ELSEWHERE,
     ) -> None:  # fmt: skip
-        """`what` they are and where else they may be kept, for people."""
+        """`what`: a name for the tables, for people. `elsewhere`: where else they may be kept, for a hint."""
         self._database = database
         self._schema = meta.schema
         self._part = part
@@ -58,27 +58,27 @@ class TableSetup:
         self._tables = [*([self._versions] if migrations else ()), *self._own.values()]
 
     def ddl(self) -> list[str]:
-        """The statements that are still to be run here, by a role that may; none where all is in place."""
+        """Return the statements that a role with the rights still has to run; none if nothing is missing."""
         return [self._text(statement) for statement in self._look().missing]
 
     def exists(self, connection: sa.Connection) -> bool:
-        """Whether the tables can be used as they are."""
+        """Whether the tables exist and are of the present version."""
         return self.state(connection) == "current"
 
     def state(self, connection: sa.Connection) -> State:
-        """How the tables are; asked of the catalog, as asking tables that are not there would fail a transaction."""
+        """Return the state of the tables, by the catalog: to read tables that do not exist would fail a transaction."""
         found = self._found(connection)
         if found.version == self._newest:
-            return "absent" if found.missing else "current"  # absent: another first run may be halfway
+            return "absent" if found.missing else "current"  # "absent": another first run may be creating them
         return "older" if found.there.intersection(self._own) else "absent"
 
     def database_id(self, connection: sa.Connection) -> str:
-        """The random id that was made with the tables, and travels with the data."""
+        """Return the random id that was made with the tables; it moves with the data."""
         query = sa.select(self._versions.c.database_id).where(self._versions.c.part == self._part)
         return str(connection.execute(query).scalar_one())
 
     def make(self) -> None:
-        """Make the tables, or bring them up to date; RefusedError with the SQL where this role may not."""
+        """Create the tables or bring them up to date; raise RefusedError with the SQL if this role may not."""
         found = self._look()
         while found.missing:
             found = self._change(found)
@@ -86,7 +86,7 @@ class TableSetup:
             self._fill_in(found.version or FIRST)
 
     def obstacle(self, role: str) -> RefusedError | None:
-        """What keeps this role from using these tables, with the GRANTs and the SQL that help; None for nothing."""
+        """Return the error that keeps this role from using the tables, with the GRANTs and SQL that help; or None."""
         message = f'Role "{role}" may not use {self._what}.'
         try:
             found = self._look()
@@ -102,7 +102,7 @@ class TableSetup:
         return NoRightToLedgerError(message, f"{given} {self._elsewhere}.")
 
     def _change(self, found: _Found) -> _Found:
-        """Run what is missing; a look at what is still missing, where another first run was at it too."""
+        """Run the missing statements and return what is found then; another first run may be running them too."""
         try:
             with self._database.transaction() as connection:
                 for statement in found.missing:
@@ -127,7 +127,7 @@ class TableSetup:
         return f"have them {made} with the statements below, {self._elsewhere}.\n{statements}"
 
     def _fill_in(self, version: int) -> None:
-        """What every role may do that uses the ledger: its id, what older rows lack, the version."""
+        """Write what every role that uses the ledger may write: its id, what older rows lack, the version."""
         mine = self._versions.c.part == self._part
         with self._database.transaction() as connection:
             connection.execute(self._database.backend.own_tables.insert_once(self._versions).values(self._row(FIRST)))
@@ -148,7 +148,7 @@ class TableSetup:
 
     def _found(self, connection: sa.Connection) -> _Found:
         inspector = sa.inspect(connection)
-        # The table of versions last: it is made before the others, or with them, so that they are never taken for old.
+        # Look for the table of versions last: it is created before the others or with them, so they never look old.
         there = frozenset(table.name for table in reversed(self._tables) if self._sees(inspector, table.name))
         version = self._version(connection, there)
         changes = self._changes(inspector, version or FIRST)
@@ -165,7 +165,7 @@ class TableSetup:
         try:
             return inspector.has_table(table, schema=self._schema)
         except DBAPIError as error:
-            # MariaDB tells a role without any right to a table that it may not look, also where there is none.
+            # MariaDB refuses a role without any right to a table, even if there is no such table.
             if isinstance(self._database.error(error), RefusedError):
                 return False
             raise
@@ -195,10 +195,10 @@ class TableSetup:
         return {"part": self._part, "version": version, "database_id": str(uuid.uuid4())}
 
     def _creations(self, there: frozenset[str]) -> Iterator[sa.Executable]:
-        """What is not there; where nothing is, its version first: until all is done, nobody takes it for an old one."""
+        """Yield the statements that create missing tables; if none exists, the version first: so none looks old."""
         for table in self._tables:
             if table.name not in there:
-                # IF NOT EXISTS: another first run may be halfway.
+                # IF NOT EXISTS: another first run may be creating it.
                 yield CreateTable(table, if_not_exists=True)
                 if table is self._versions and not there:
                     yield self._versions.insert().values(self._row(self._newest))

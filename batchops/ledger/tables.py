@@ -1,6 +1,6 @@
-"""The ledger's tables: those of runs, and those of schedules, which only a scheduler makes.
+"""The ledger's tables: those of runs, and those of schedules, which only a scheduler creates.
 
-A change to a table of runs is a migration too: see `migrations`.
+A change to a table of runs also needs a migration: see `migrations`.
 """
 
 import sqlalchemy as sa
@@ -8,17 +8,17 @@ import sqlalchemy as sa
 from batchops.db.types import LONG_TEXT, WHOLE, KeyText
 
 IDENTITY = sa.String(100)
-"""What a server remembers a table by."""
+"""The type of a column with a table's identity on its server."""
 BY_JOB = ("batchops_run_by_job", ("job", "run"))
 BY_TABLE = ("batchops_run_by_table", ("table_identity", "work"))
 BY_END = ("batchops_run_by_end", ("prunable", "ended_at"))
-"""Indexes of runs: name and columns."""
+"""The indexes of the table of runs: name and columns."""
 _SCHEDULE = KeyText(255)
 _SCOPE = KeyText(255)
 
 
 def version_table(meta: sa.MetaData) -> sa.Table:
-    """Which version the tables have, and the ledger's database id: random, it travels with the data."""
+    """Return the table of the version of the ledger's tables and of the random id, which moves with the data."""
     return sa.Table(
         "batchops_ledger", meta,
         sa.Column("part", sa.String(20), primary_key=True),
@@ -28,7 +28,7 @@ def version_table(meta: sa.MetaData) -> sa.Table:
 
 
 def ledger_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table, sa.Table]:
-    """Runs, workers and leases."""
+    """Return the tables of runs, workers and leases."""
     runs = sa.Table(
         "batchops_run", meta,
         sa.Column("run", WHOLE, primary_key=True, autoincrement=True),
@@ -41,7 +41,7 @@ def ledger_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table, sa.Table]:
         sa.Column("pinned", LONG_TEXT, nullable=False),
         sa.Column("started_by", sa.Text, nullable=False),
         sa.Column("format", sa.Integer, nullable=False),
-        sa.Column("base_rows", sa.BigInteger, nullable=False),  # of older versions, which counted limits by it
+        sa.Column("base_rows", sa.BigInteger, nullable=False),  # older versions counted limits from it
         sa.Column("started_at", sa.Double, nullable=False),
         sa.Column("ended_at", sa.Double),
         sa.Column("error", sa.Text),
@@ -77,7 +77,7 @@ def ledger_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table, sa.Table]:
 
 
 def rejected_table(meta: sa.MetaData) -> sa.Table:
-    """Rows that a run could not change, by key, until the next run takes them up."""
+    """Return the table of rejected rows, by key, which are kept until the next run retries them."""
     return sa.Table(
         "batchops_rejected", meta,
         sa.Column("number", WHOLE, primary_key=True, autoincrement=True),
@@ -91,7 +91,7 @@ def rejected_table(meta: sa.MetaData) -> sa.Table:
 
 
 def request_table(meta: sa.MetaData) -> sa.Table:
-    """Requests to runs, to jobs, or to every run: what was asked, by whom and when."""
+    """Return the table of requests to runs, to jobs, or to every run: what was asked, by whom and when."""
     return sa.Table(
         "batchops_request", meta,
         sa.Column("number", WHOLE, primary_key=True, autoincrement=True),
@@ -107,7 +107,7 @@ def request_table(meta: sa.MetaData) -> sa.Table:
 
 
 def sample_table(meta: sa.MetaData) -> sa.Table:
-    """Samples of runs, of each a ring."""
+    """Return the table of samples, a ring for each run."""
     return sa.Table(
         "batchops_sample", meta,
         sa.Column("run", WHOLE, primary_key=True, autoincrement=False),
@@ -124,7 +124,7 @@ def sample_table(meta: sa.MetaData) -> sa.Table:
 
 
 def spool_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table]:
-    """Spools of archives, each with the length that counts; and the segments that were made of them."""
+    """Return the tables of archives' spools, with their valid lengths, and of the segments made of them."""
     spools = sa.Table(
         "batchops_spool", meta,
         sa.Column("run", WHOLE, primary_key=True, autoincrement=False),
@@ -145,7 +145,7 @@ def spool_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table]:
 
 
 def plan_table(meta: sa.MetaData) -> sa.Table:
-    """Of each run the plan of the process that worked on it last."""
+    """Return the table of plans: for each run, the plan of the process that worked on it last."""
     return sa.Table(
         "batchops_plan", meta,
         sa.Column("run", WHOLE, primary_key=True, autoincrement=False),
@@ -154,7 +154,7 @@ def plan_table(meta: sa.MetaData) -> sa.Table:
 
 
 def event_table(meta: sa.MetaData) -> sa.Table:
-    """The last events of runs, of each a ring."""
+    """Return the table of the last events, a ring for each run."""
     return sa.Table(
         "batchops_event", meta,
         sa.Column("run", WHOLE, primary_key=True, autoincrement=False),
@@ -168,7 +168,7 @@ def event_table(meta: sa.MetaData) -> sa.Table:
 
 
 def schedule_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table]:
-    """Schedules and their fires; fire times are whole seconds since 1970, so that they can be a key."""
+    """Return the tables of schedules and fires; fire times are whole seconds since 1970, so that they can be a key."""
     schedules = sa.Table(
         "batchops_schedule", meta,
         sa.Column("schedule", _SCHEDULE, primary_key=True),
