@@ -1,1 +1,1 @@
-"""Schedules: when jobs fire, which process runs a fire, and how it ends."""
+"""The scheduler: when jobs fire, which process runs a fire, and how it ends."""

@@ -1,4 +1,4 @@
-"""Starts the due fires of the schedules in one ledger: claims, starts, renews leases, records the ends."""
+"""Dispatcher: claims and starts the due fires of one ledger, renews their leases, and records how they end."""
 
 import threading
 import time
@@ -17,32 +17,32 @@ from batchops.scheduler.work import FireInProgress, Task
 from batchops.scheduler.worker_pool import WorkerPool
 
 LOOK_SECONDS = 5.0
-"""Seconds between looks for fires whose owner is gone; also the longest that a jump of the clock goes unnoticed."""
+"""Seconds between looks for fires whose owner is gone; a jump of the clock goes unnoticed for as long at most."""
 BACKOFF = Backoff(first=0.5, longest=LEASE / RENEWALS, jitter=0.0)
-"""Between attempts to reach a ledger that cannot be reached."""
+"""The pauses between attempts to reach a ledger that cannot be reached."""
 JUMP = 1.0
-"""Seconds by which the database's clock must be elsewhere than reckoned to be taken as set again."""
+"""If the database's clock differs from the estimate by more than these seconds, it counts as set anew."""
 PRUNED = 3600.0
-"""Seconds between clearings of old fires."""
+"""Seconds between two prunings of old fires."""
 _DIED = "one process after the other died while running it"
 CLOSE_TIMEOUT = 10.0
-"""Seconds to get ends written down once everything has stopped."""
+"""Seconds for which the dispatcher tries to record how fires ended, once all of them have."""
 Note = Callable[[str], None]
 
 
 class Dispatcher:
-    """A thread for one ledger; a ledger that cannot be reached is tried again, and the others do not notice."""
+    """Runs a thread for one ledger; if the ledger cannot be reached, it tries again without affecting other ledgers."""
 
     def __init__(
         self, place: FireLedgerPlace, pool: WorkerPool, stop: Stop, emit: Emit, note: Note, threads: Threads,
         clock: Callable[[], float] = time.monotonic, held: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
-        """`held`: whether to begin no fire now; what is running goes on."""
+        """`held` returns whether the scheduler is paused: no fire starts then, and running fires continue."""
         self.place, self._held = place, held
         self.trouble: BatchopsError | None = None
-        """Why the ledger cannot be worked with just now."""
+        """Why the ledger cannot be used now; None if it can."""
         self.seen = clock()
-        """When the loop last came round."""
+        """When the thread last finished a round, by `clock`."""
         self._pool, self._stop, self._emit, self._note = pool, stop, emit, note
         self._threads, self._clock = threads, clock
         self._tasks: tuple[Task, ...] = ()
@@ -54,32 +54,32 @@ class Dispatcher:
         self._ahead = 0.0
         self._close_by: float | None = None
         self._looked = self._pruned = float("-inf")
-        self._lease = LeaseClock(LEASE, clock)  # of all fires running: they are renewed together
+        self._lease = LeaseClock(LEASE, clock)  # for all running fires, which are renewed together
         self._failures = 0
         self._wake, self._called, self._worker_freed = threading.Event(), threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin; woken whenever a worker is free again."""
+        """Start the thread, which is woken whenever a worker is free again."""
         self._pool.freed.append(self._freed)
         self._thread = self._threads.start("dispatcher", self._run)
 
     def plan(self, tasks: Sequence[Task]) -> None:
-        """From now on these; what is running ends as it was begun."""
+        """Set the tasks from now on; a running fire ends with the task that it began with."""
         self._tasks = tuple(tasks)
         self.call()
 
     def wake(self) -> None:
-        """Look at once, unless the ledger cannot be reached."""
+        """Begin the next round at once, unless the ledger could not be reached in the last one."""
         self._wake.set()
 
     def call(self) -> None:
-        """Look at once in any case."""
+        """Begin the next round at once in any case."""
         self._called.set()
         self._wake.set()
 
     def running(self) -> list[FireInProgress]:
-        """The fires that are running here."""
+        """Return the fires that are running in this process."""
         return [work for work in tuple(self._works) if work.finished is None]
 
     @property
@@ -88,7 +88,7 @@ class Dispatcher:
 
     @property
     def idle(self) -> bool:
-        """Whether there is nothing to keep any more."""
+        """Whether the dispatcher has no tasks and no fires left."""
         return not self._tasks and not self._works
 
     def _run(self) -> None:
@@ -99,18 +99,18 @@ class Dispatcher:
                 self._called.clear()
                 self._round(opened)
                 self.seen = self._clock()
-                # A round that fails gives back what it has taken, and may not wake itself by that.
+                # A round that fails releases its worker and so sets _wake: that must not end the pause after a failure.
                 self._threads.wait(self._called if self._failures else self._wake, self._pause())
         self._pool.freed.remove(self._freed)
 
     def _round(self, opened: OpenedOnce) -> None:
         try:
             self._tick(opened())
-            self._well()
+            self._recovered()
         except BatchopsError as error:
-            self._troubled(error)
+            self._failed(error)
         except Exception as error:  # noqa: BLE001  a bug must not end the schedules of this ledger in silence
-            self._troubled(BatchopsError(f"{type(error).__name__}: {error}", "this is a bug."))
+            self._failed(BatchopsError(f"{type(error).__name__}: {error}", "this is a bug."))
 
     def _over(self) -> bool:
         if not self._stop.asked:
@@ -122,11 +122,11 @@ class Dispatcher:
         return now > self._close_by
 
     def _tick(self, fires: Fires) -> None:
-        self._settle(fires)
+        self._record_ends(fires)
         self._renew(fires)
         if self._stop.asked:
             return
-        self._learn(fires)
+        self._create_rows(fires)
         if self._worker_freed.is_set():
             self._worker_freed.clear()
             self._nudged |= self._waits
@@ -137,14 +137,14 @@ class Dispatcher:
             self._pruned = self._clock()
             fires.prune()
 
-    def _learn(self, fires: Fires) -> None:
-        """The schedules' own rows, once for each plan."""
+    def _create_rows(self, fires: Fires) -> None:
+        """Create the rows of schedules that are new in the plan."""
         if self._names() - self._known:
             fires.make([task.schedule for task in self._tasks])
         self._known |= self._names()
 
     def _offer(self, fires: Fires, task: Task) -> None:
-        """Begin what is due, as far as workers are free."""
+        """Start the due fires of the task, as far as workers are free."""
         name = task.schedule.name
         if name not in self._nudged and self._now() < self._next.get(name, 0.0):
             return
@@ -154,7 +154,7 @@ class Dispatcher:
                 break
 
     def _claim(self, fires: Fires, task: Task) -> Claimed | None:
-        """None: there is still no worker for what waits for one."""
+        """Claim the next fire of the task; None if its schedule still waits for a free worker."""
         name = task.schedule.name
         if not (free := self._pool.acquire(name)) and name in self._waits:
             return None
@@ -182,12 +182,12 @@ class Dispatcher:
         self._report_claimed(task, claimed)
 
     def _freed(self) -> None:
-        """A worker is free, from any thread."""
+        """Wake the thread as a worker is free; called from any thread."""
         self._worker_freed.set()
         self._wake.set()
 
     def _ended(self) -> None:
-        """From the thread of a fire."""
+        """Release the worker of a fire that has ended; called from the fire's thread."""
         self._pool.release()
         self._wake.set()
 
@@ -206,8 +206,8 @@ class Dispatcher:
         if claimed.forgotten:
             self._note(f"{task.job}: the database's clock was set back; {claimed.forgotten} later fires are forgotten")
 
-    def _settle(self, fires: Fires) -> None:
-        """Write down how fires ended; one that cannot be written now stays for the next round."""
+    def _record_ends(self, fires: Fires) -> None:
+        """Record how fires ended; a fire that cannot be recorded now stays for the next round."""
         for work in [work for work in self._works if work.finished is not None]:
             state, note = work.outcome()
             self._stop.cut = self._stop.cut or work.stop.cut
@@ -238,7 +238,7 @@ class Dispatcher:
             self._lease.renew(renewed)
 
     def _look(self, fires: Fires) -> None:
-        """For open fires that are not running here: their owner may have died."""
+        """Look for open fires that do not run in this process: their owner may have died."""
         if self._clock() - self._looked < LOOK_SECONDS or not self._tasks:
             return
         now, open_fires = fires.look(self._names())
@@ -255,7 +255,7 @@ class Dispatcher:
         return frozenset(task.schedule.name for task in self._tasks)
 
     def _now(self) -> float:
-        """The database's clock, as far as can be told without asking."""
+        """Return an estimate of the database's clock, without a query."""
         return self._ahead + self._clock()
 
     def _pause(self) -> float:
@@ -268,12 +268,12 @@ class Dispatcher:
         looks = self._looked + LOOK_SECONDS - self._clock()
         return 0.01 if self._nudged and offered else max(0.01, min([*coming, looks]))
 
-    def _well(self) -> None:
+    def _recovered(self) -> None:
         if self.trouble is not None:
             self._note(f"the ledger in {self.place.shown} is reached again")
         self.trouble, self._failures = None, 0
 
-    def _troubled(self, error: BatchopsError) -> None:
+    def _failed(self, error: BatchopsError) -> None:
         if self.trouble is None or self.trouble.message != error.message:
             hint = f" Hint: {error.hint}" if error.hint else ""
             self._note(f"error: the ledger in {self.place.shown}: {error.message}{hint}")

@@ -1,6 +1,6 @@
-"""The table of fires: who runs which, in the job's own ledger, so that of many schedulers one starts each.
+"""Fires: the table of fires in a job's ledger, by which only one of many schedulers starts each fire.
 
-Everything about one schedule is decided under the lock of its row, on the database's clock.
+Each decision about a schedule is made under the lock of its row, by the database's clock.
 """
 
 import json
@@ -24,45 +24,45 @@ from batchops.spec.times import due
 LEASE = 15.0
 """Seconds without a heartbeat after which a fire is taken over."""
 FIRES_PER_TRANSACTION = 500
-"""Fires that one transaction forgets."""
+"""How many fires one transaction removes."""
 KEEP = 7 * 86400.0
-"""Seconds after which an ended fire is forgotten; a schedule's newest is kept."""
+"""Seconds after which an ended fire is removed; a schedule's newest is kept."""
 MOST = 10_000
-"""Rows written for fires that were missed in one go; older ones tell nobody anything."""
+"""How many rows are written at once for fires that were missed; older ones are of no use to anyone."""
 DEATHS = 3
-"""Owners that may die over one fire before it is given up."""
+"""How many owners may die while they run a fire before it is given up."""
 AHEAD = 60.0
-"""Seconds that the database's clock may be put back by before fires ahead of it are forgotten."""
+"""If the database's clock is set back by more than these seconds, the fires ahead of it are removed."""
 
 
 @dataclass(frozen=True)
 class Fire:
-    """A fire that this process runs; the token proves it."""
+    """A fire that this process runs; the fencing token proves that it does."""
 
     schedule: str
     fire_at: int
     token: str
     taken_over: bool = False
     rows: int = 0
-    """What earlier owners have done of it."""
+    """The rows that earlier owners of the fire have changed."""
 
 
 @dataclass(frozen=True)
 class Claimed:
-    """The result of a look at one schedule."""
+    """The result of a claim on one schedule."""
 
     now: float
     decided: tuple[Decided, ...]
-    """Every fire that was given its row by this look."""
+    """Every fire that got its row by this claim."""
     fire: Fire | None = None
-    """To be run by the caller."""
+    """The fire that the caller has to run; None if there is none."""
     waits: bool = False
     given_up: tuple[int, ...] = ()
-    """Fires that have failed because their owners died, one after the other."""
+    """Fires that have failed because too many of their owners died."""
     forgotten: int = 0
-    """Fires ahead of a clock that was put back."""
+    """How many fires were removed because they were ahead of a clock that was set back."""
     last: int = 0
-    """The newest fire that has its row."""
+    """The time of the newest fire that has its row."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class _Locked:
 
 
 class Fires:
-    """Fires in one ledger, for the schedulers of one process."""
+    """The fires in one ledger, as one process sees and claims them."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger, self.database = ledger, ledger.database
@@ -86,7 +86,7 @@ class Fires:
         self._held: dict[str, Fire] = {}
 
     def make(self, schedules: Sequence[Schedule]) -> None:
-        """The tables, and a row for each schedule: one that is new owes nothing from before this moment."""
+        """Create the tables and a row for each schedule; a new schedule has no fires due before this moment."""
         self.tables.make()
         now = self.database.backend.own_tables.epoch()
         with self.database.transaction() as connection:
@@ -96,7 +96,7 @@ class Fires:
                 connection.execute(seen.values(seen_at=now))
 
     def claim(self, schedule: Schedule, *, free: bool) -> Claimed:
-        """Give every due fire its row, and this process the one that is to be run now, if it is `free` to."""
+        """Write a row for every due fire, and claim the one to run now for this process if a worker is `free`."""
         token, name = f"{self._process}{new_token()}", schedule.name
         with self.database.transaction() as connection:
             locked = self._locked(connection, schedule)
@@ -115,7 +115,7 @@ class Fires:
         return Claimed(now, tuple(decision.new), fire, decision.waits, given_up, locked.forgotten, newest)
 
     def look(self, names: Collection[str]) -> tuple[float, frozenset[str]]:
-        """The database's clock, and which schedules have open fires; it writes nothing and locks nothing."""
+        """Return the database's clock and the schedules with open fires, without writing or locking anything."""
         query = sa.select(self.schedules.c.schedule, self.schedules.c.open_at)
         with self.database.reading() as connection:
             now = float(connection.execute(sa.select(self.database.backend.own_tables.epoch())).scalar_one())
@@ -123,7 +123,7 @@ class Fires:
         return now, frozenset(row.schedule for row in rows if row.open_at is not None)
 
     def renew(self, rows_by_token: Mapping[str, int]) -> frozenset[str]:
-        """Renew the leases of fires that are running, with their rows so far; the tokens that are no longer ours."""
+        """Renew the leases of running fires, with their rows so far; return the tokens whose fire was taken over."""
         lost = set()
         with self.database.transaction() as connection:
             for token, rows in rows_by_token.items():
@@ -134,7 +134,7 @@ class Fires:
         return frozenset(lost)
 
     def finish(self, fire: Fire, state: State, rows: int, note: str) -> bool:
-        """Write down how it ended; False where another has it by now. Asked again, it changes nothing."""
+        """Record how the fire ended; return False if it was taken over. After an error it may be called again."""
         now = self.database.backend.own_tables.epoch()
         with self.database.transaction() as connection:
             end = self._mine(fire.token).values(
@@ -146,7 +146,7 @@ class Fires:
         return ended
 
     def release(self, fire: Fire, rows: int) -> bool:
-        """Release it half done: whichever scheduler looks next continues it."""
+        """Release a fire that is half done, so that the next scheduler continues it; return False if taken over."""
         done = self._mine(fire.token).values(lease_until=0.0, attempts=self.fires.c.attempts - 1)
         with self.database.transaction() as connection:
             released = connection.execute(done.values(row_count=fire.rows + rows)).rowcount == 1
@@ -154,13 +154,13 @@ class Fires:
         return released
 
     def prune(self, older_than: float = KEEP) -> int:
-        """Forget fires that ended more than so many seconds ago, but no schedule's newest; their number."""
+        """Remove fires that ended more than so many seconds ago, except each schedule's newest; return how many."""
         with self.database.reading() as connection:
             names = list(connection.execute(sa.select(self.schedules.c.schedule)).scalars())
         return sum(self._prune(name, older_than) for name in names)
 
     def _prune(self, name: str, older_than: float) -> int:
-        """By the primary key, a few in each transaction."""
+        """Remove the old fires of one schedule by the primary key, a few in each transaction."""
         fires, gone = self.fires, 0
         before = self.database.backend.own_tables.epoch() - older_than
         while True:
@@ -184,11 +184,11 @@ class Fires:
         return float(connection.execute(sa.select(self.database.backend.own_tables.epoch())).scalar_one())
 
     def _locked(self, connection: sa.Connection, schedule: Schedule) -> "_Locked":
-        """The schedule's row, ours until the transaction ends; the clock is read only once it is."""
+        """Lock the schedule's row until the transaction ends, and read it; the clock is read once it is locked."""
         query = sa.select(self.schedules.c.since, self.schedules.c.open_at)
         mine = query.where(self.schedules.c.schedule == schedule.name).with_for_update()
         row = connection.execute(mine).first()
-        if row is None:  # somebody has cleared the table under us
+        if row is None:  # another process has removed the row meanwhile
             self._register(connection, schedule)
             row = connection.execute(mine).one()
         now = self._now(connection)
@@ -205,7 +205,7 @@ class Fires:
         return connection.execute(newest).scalar() or 0
 
     def _forget_ahead(self, connection: sa.Connection, name: str, now: float) -> int:
-        """A clock that was wrong and is put right must not keep a schedule from firing until it gets there again."""
+        """Remove ended fires ahead of a clock that was set back: until it gets there, no new fire would be due."""
         ahead = self.fires.c.fire_at > now
         ended = self.fires.delete().where(self.fires.c.schedule == name, ahead, self.fires.c.finished_at.is_not(None))
         since = self.schedules.update().where(self.schedules.c.schedule == name, self.schedules.c.since > now)
@@ -215,7 +215,7 @@ class Fires:
     def _open_fires(
         self, connection: sa.Connection, name: str, open_at: int | None, now: float
     ) -> tuple[OpenFires, tuple[int, ...]]:
-        """The open fires; those whose owners have died too often are given up."""
+        """Return the open fires, and those that are given up because too many of their owners died."""
         if open_at is None:
             return OpenFires(), ()
         fires = self.fires.c
@@ -236,16 +236,16 @@ class Fires:
     def _abandoned(self, row: Any, now: float) -> bool:
         if row.token in self._held:
             return False
-        # Ours, but not known here: the answer to the COMMIT that took it was lost.
+        # This process took it, but does not know: the answer to the COMMIT that took it was lost.
         mine = row.token.startswith(self._process)
-        # A lease far ahead was given while the database's clock was.
+        # A lease that ends far ahead was given while the database's clock was far ahead.
         left = row.lease_until - now
         return mine or left > 2 * LEASE + AHEAD or not Owner(**json.loads(row.owner)).holds(left)
 
     def _write(
         self, connection: sa.Connection, name: str, decided: Sequence[Decided], token: str, now: float
     ) -> Fire | None:
-        """The rows; the fire that is ours by them, unless another scheduler had its row already."""
+        """Write the rows; return the fire that this process has to run, unless another one wrote its row first."""
         insert, mine = self.database.backend.own_tables.insert_once(self.fires), None
         others = []
         for one in decided:
@@ -264,7 +264,7 @@ class Fires:
         return mine
 
     def _take(self, connection: sa.Connection, name: str, fire_at: int, token: str, now: float) -> Fire:
-        """A fire that has its row already."""
+        """Take a fire that already has its row."""
         one = sa.select(self.fires).where(self.fires.c.schedule == name, self.fires.c.fire_at == fire_at)
         row = connection.execute(one).one()
         started = now if row.started_at is None else row.started_at
@@ -284,13 +284,13 @@ class Fires:
 
 
 def _oldest_open(open_fires: OpenFires, new: Sequence[Decided]) -> int | None:
-    """From which fire on there are open ones: the next look need not read all of them."""
+    """Return the time of the oldest open fire, so that the next claim need not read older ones."""
     queued = [one.fire_at for one in new if one.state in ("running", "queued")]
     return min([*open_fires.running, *open_fires.abandoned, *open_fires.queued, *queued], default=None)
 
 
 def _coming(schedule: Schedule, last: int, now: float) -> list[int]:
-    """Fires that are due, up to the first that its jitter still holds back."""
+    """Return the due fires, up to the first that its jitter still delays."""
     found = due(schedule.times, last, int(now), MOST)
     held = next((n for n, at in enumerate(found) if schedule.due_at(at) > now), len(found))
     return found[:held]

@@ -1,6 +1,6 @@
-"""What becomes of fires that are due, also of those that were missed or come while an earlier one is running.
+"""decide(): what happens to due fires, also to those that were missed or overlap with a running one.
 
-Pure: it is given what the ledger says and decides; every due fire gets one decision.
+It reads and writes nothing itself: from what the ledger says, it makes one decision for every due fire.
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from batchops.spec.times import FireTimes
 Overlap = Literal["skip", "queue", "parallel"]
 Missed = Literal["once", "skip", "all"]
 PUNCTUAL = 60.0
-"""Seconds after which a fire counts as missed where missed ones are skipped and nothing else is said."""
+"""The default misfire grace time in seconds, where missed fires are skipped."""
 
 
 @dataclass(frozen=True)
 class MisfirePolicy:
-    """How one schedule treats fires that cannot simply be run; seconds."""
+    """How a schedule treats fires that overlap or are late; times are in seconds."""
 
     overlap: Overlap = "skip"
     missed: Missed = "once"
@@ -29,7 +29,7 @@ class MisfirePolicy:
 
     @property
     def latest(self) -> float | None:
-        """Seconds after which a fire is not run any more."""
+        """The seconds after which a fire is no longer run; None: no limit."""
         if self.misfire_grace_time is None and self.missed == "skip":
             return PUNCTUAL + self.jitter
         return self.misfire_grace_time
@@ -37,15 +37,15 @@ class MisfirePolicy:
 
 @dataclass(frozen=True)
 class Schedule:
-    """What fires, when, and what then holds."""
+    """A schedule: its fire times and its policy for misfires."""
 
     name: str
-    """As in the table of fires."""
+    """The name in the table of fires."""
     times: FireTimes
     policy: MisfirePolicy = MisfirePolicy()
 
     def due_at(self, fire_at: int) -> float:
-        """When the fire is to begin: its time and a delay below the jitter, the same on every host."""
+        """Return when the fire is to begin: its time plus a delay below the jitter, the same on every host."""
         share = int.from_bytes(sha256(f"{self.name} {fire_at}".encode()).digest()[:6]) / 2**48
         return fire_at + share * self.policy.jitter
 
@@ -55,15 +55,15 @@ class OpenFires:
     """The open fires of a schedule, each kind oldest first."""
 
     running: tuple[int, ...] = ()
-    """By owners that are alive."""
+    """Those whose owners are alive."""
     abandoned: tuple[int, ...] = ()
-    """Their owners have died, or released them half done."""
+    """Those whose owners have died, or released them half done."""
     queued: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Decided:
-    """The row of one fire that was due."""
+    """The row to write for a fire that was due."""
 
     fire_at: int
     state: State
@@ -72,16 +72,16 @@ class Decided:
 
 @dataclass(frozen=True)
 class Decision:
-    """Rows for due fires; one may be running; or an open fire to start."""
+    """The rows for due fires, of which one may start now; or an open fire to start."""
 
     new: Sequence[Decided] = ()
     start: int | None = None
     waits: bool = False
-    """Something is to be started as soon as a worker is free."""
+    """Whether a fire has to start as soon as a worker is free."""
 
 
 def decide(policy: MisfirePolicy, open_fires: OpenFires, due: Sequence[int], now: float, *, free: bool) -> Decision:
-    """Each of `due` decided, or none of them yet, where the one to start finds no worker `free`."""
+    """Decide each of the due fires; or none of them yet, if a fire has to start and no worker is `free`."""
     late = [at for at in due if policy.latest is not None and now - at > policy.latest]
     new = [Decided(at, "skipped", f"found {durations.show(now - at)} late") for at in late]
     due = [at for at in due if at not in set(late)]
@@ -108,7 +108,7 @@ def _overlapping(policy: MisfirePolicy, due: Sequence[int], queued: int) -> list
 
 
 def _behind_a_take_over(policy: MisfirePolicy, due: Sequence[int]) -> list[Decided]:
-    """The fire that is finished now has begun before these were due, so the newest is still wanted."""
+    """Decide the fires due behind a fire that is taken over: it began before they were due, so the newest is queued."""
     if policy.missed == "all":
         return [Decided(at, "queued") for at in due]
     return [*_passed_over(policy, due), *(Decided(at, "queued") for at in due[-1:])]
@@ -121,7 +121,7 @@ def _made_up_for(policy: MisfirePolicy, due: Sequence[int]) -> list[Decided]:
 
 
 def _passed_over(policy: MisfirePolicy, due: Sequence[int]) -> list[Decided]:
-    """All but the newest."""
+    """Skip or coalesce all due fires but the newest."""
     if policy.missed == "skip":
         return [Decided(at, "skipped", "missed") for at in due[:-1]]
     return _coalesced(due[:-1], due[-1]) if due else []

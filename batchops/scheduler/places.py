@@ -1,4 +1,4 @@
-"""Ledgers that keep fires, and how each is opened."""
+"""FireLedgerPlace: a ledger that keeps fires, and how to open it."""
 
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, ExitStack
@@ -12,13 +12,13 @@ class FireLedgerPlace:
     """A ledger that keeps fires."""
 
     key: Hashable
-    """The same for the same ledger."""
+    """Equal for the same ledger."""
     shown: str = field(compare=False)
     open: Callable[[], AbstractContextManager[Fires]] = field(compare=False)
 
 
 class OpenedOnce:
-    """The fires of a place, opened by the first call that succeeds."""
+    """Returns the fires of a place, which the first call that succeeds opens."""
 
     def __init__(self, stack: ExitStack, place: FireLedgerPlace) -> None:
         self._stack, self._place = stack, place

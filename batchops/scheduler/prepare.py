@@ -1,4 +1,4 @@
-"""Prepares a schedule: from recipe files to tasks, each with the ledger that keeps its fires."""
+"""Prepares schedules: reads recipe files and makes tasks, each with the ledger that keeps its fires."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,18 +31,18 @@ from batchops.spec import schedule as recipe
 from batchops.spec.models import CHANGES, ROWS, VerbSpec, flag_of
 
 TIMEOUTS = Timeouts(lock=5.0, statement=30.0)
-"""Of the connections that keep fires; the jobs have their own."""
+"""The timeouts of the connections that keep fires; the jobs have their own."""
 LONGEST_JOB_NAME = 200
-"""Letters of a job's name that are in the table of fires."""
+"""How many characters of a job's name the table of fires keeps."""
 
 
 Listen = Callable[[RecipeJob], Emit]
-"""Gives the listener of a job."""
+"""Returns the listener of a job."""
 
 
 @dataclass(frozen=True)
 class FireLedger:
-    """Where fires are kept, as far as it is said; None: as the job's runs are."""
+    """Where the user wants fires to be kept; None: where the job's runs are kept."""
 
     ledger: str | None = None
     schema: str | None = None
@@ -50,19 +50,19 @@ class FireLedger:
 
 @dataclass(frozen=True)
 class Scheduled:
-    """A job with times of its own."""
+    """A job with fire times of its own."""
 
     path: Path
     job: RecipeJob
     before: tuple[RecipeJob, ...]
-    """Jobs that it needs and that have no times of their own: they run first, in the same fire."""
+    """The jobs that it needs and that have no fire times: they run first, in the same fire."""
     schedule: Schedule
     url: str | None
     kept: FireLedger
 
     @property
     def alone(self) -> str:
-        """A warning that other schedulers do not see its fires; empty if they do."""
+        """A warning that other schedulers cannot see its fires; empty if they can."""
         if self.kept.ledger == NONE:
             return (
                 "its fires are kept in this process only: another scheduler runs the same fires, and missed fires "
@@ -74,7 +74,7 @@ class Scheduled:
 
 
 def scheduled(paths: Sequence[Path], params: Mapping[str, str], kept: FireLedger) -> list[Scheduled]:
-    """The jobs with times, of all files; UsageError where one has a mistake, or none has times."""
+    """Return the scheduled jobs of all files; raise UsageError if a file has a mistake or no job has a schedule."""
     found = [each for path in paths for each in _of_file(path, params, kept)]
     if not found:
         raise UsageError(
@@ -111,12 +111,12 @@ def _schedule(job: RecipeJob, keys: recipe.RecipeSchedule, place: FireLedger) ->
     )  # fmt: skip
     what = [job.verb.name, job.spec.table, _what(job.spec), str(times), place.ledger == NONE]
     mark = sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:8]
-    # Another job or other times under the same name are another schedule, which owes nothing from before.
+    # Another job or other times under the same name are a new schedule, which has no earlier fires to make up for.
     return Schedule(f"{job.name[:LONGEST_JOB_NAME]}#{mark}", times, policy)
 
 
 def _what(spec: VerbSpec) -> dict[str, str]:
-    """What is done to which rows, without how gently."""
+    """Return the fields that say which rows are changed and how, without limits and throttles."""
     groups = (ROWS, CHANGES, WORK)
     return {
         name: str(getattr(spec, name))
@@ -126,7 +126,7 @@ def _what(spec: VerbSpec) -> dict[str, str]:
 
 
 def placed(jobs: Sequence[Scheduled], environ: Mapping[str, str], listen: Listen) -> dict[FireLedgerPlace, list[Task]]:
-    """What is to be run, by the ledger that keeps its fires."""
+    """Return the tasks of the jobs, by the ledger that keeps their fires."""
     found: dict[FireLedgerPlace, list[Task]] = {}
     for each in jobs:
         url = each.url if each.kept.ledger is None else None
@@ -138,7 +138,7 @@ def placed(jobs: Sequence[Scheduled], environ: Mapping[str, str], listen: Listen
 
 
 def may_keep_fires(jobs: Sequence[Scheduled], environ: Mapping[str, str]) -> None:
-    """RefusedError for a ledger that this role may not keep fires in; one that is not reached is tried again later."""
+    """Raise RefusedError if this role may not keep fires in a ledger; skip ledgers that cannot be reached now."""
     for place in placed(jobs, environ, lambda _: lambda _: None):
         try:
             with place.open() as fires:
@@ -155,7 +155,7 @@ def may_keep_fires(jobs: Sequence[Scheduled], environ: Mapping[str, str]) -> Non
 
 
 def _run(each: Scheduled, environ: Mapping[str, str], emit: Emit, stop: Stop) -> Finished:
-    """The job, after those that it needs; the first that is not done is the end."""
+    """Run the job after the jobs that it needs; return the end of the first one that does not succeed."""
     for before in each.before:
         finished = run_job(before, environ, emit, stop)
         if finished.reason not in THROUGH:

@@ -1,4 +1,4 @@
-"""All schedules of one process: a dispatcher for each ledger, workers that they share, and one end for all."""
+"""Scheduler: runs all schedules of one process, with a dispatcher for each ledger and a shared pool of workers."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,11 +13,11 @@ from batchops.scheduler.work import Task
 from batchops.scheduler.worker_pool import WorkerPool
 
 ROUND = 0.2
-"""Seconds between two looks at whether there is something to do."""
+"""Seconds between two calls of `each_round`."""
 
 
 class Scheduler:
-    """Stays up until `stop` is asked; a plan may be put in the place of another at any time."""
+    """Runs until `stop` is asked; its plan can be replaced at any time."""
 
     def __init__(self, workers: int, stop: Stop, emit: Emit, note: Note) -> None:
         self._pool = WorkerPool(workers)
@@ -29,11 +29,11 @@ class Scheduler:
 
     @property
     def dispatchers(self) -> tuple[Dispatcher, ...]:
-        """Those running, one for each ledger, and those that are about to leave."""
+        """The dispatchers, one for each ledger, and those of an earlier plan that still end their fires."""
         return (*self._dispatchers.values(), *(dispatcher for dispatcher in self._leaving if dispatcher.alive))
 
     def plan(self, tasks_by_place: Mapping[FireLedgerPlace, Sequence[Task]]) -> None:
-        """From now on these; what is running ends as it was begun."""
+        """Set the tasks of each ledger from now on; a running fire ends with the task that it began with."""
         for place in self._dispatchers.keys() - tasks_by_place.keys():
             self._leaving.append(self._dispatchers.pop(place))
             self._leaving[-1].plan(())
@@ -56,7 +56,7 @@ class Scheduler:
         dispatcher.start()
 
     def serve(self, each_round: Callable[[], None]) -> None:
-        """Until asked to stop; then until what is in progress is finished and written down."""
+        """Call `each_round` until asked to stop; then wait until all running fires have ended and are recorded."""
         while not self._stop.asked:
             each_round()
             self._stop.sleep(ROUND)
@@ -70,7 +70,7 @@ class Scheduler:
             row.close()
 
     def _pass_on(self, dispatcher: Dispatcher) -> None:
-        """A fire has a Stop of its own, as it may also be stopped alone."""
+        """Ask the running fires to stop too: each has a Stop of its own, as it may also be stopped alone."""
         for work in dispatcher.running():
             if not work.stop.asked:
                 work.stop.ask(self._stop.reason or "stopped", self._stop.signal)

@@ -1,4 +1,4 @@
-"""The row of a scheduler in a ledger: it tells others of the scheduler, and lets them pause and stop it."""
+"""SchedulerRow: the row of a scheduler in a ledger, in which others see it and can pause or stop it."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -16,13 +16,13 @@ from batchops.scheduler.work import Task
 
 VERB = "schedule"
 LONGEST_LIST = 200
-"""Letters of the jobs' names that the row has."""
+"""How many characters of the jobs' names the row keeps."""
 RETRY_SECONDS = 30.0
 """Seconds between two attempts to reach a ledger."""
 
 
 class SchedulerRow:
-    """Keeps the row in a thread, until it is closed. Its counts are those of the fires that have ended."""
+    """Keeps the row from a thread, until it is closed; the row counts the fires that have ended."""
 
     def __init__(
         self, place: FireLedgerPlace, tasks: Sequence[Task], stop: Stop, note: Callable[[str], None], threads: Threads
@@ -37,20 +37,20 @@ class SchedulerRow:
         self._thread = threads.start("scheduler-row", self._keep)
 
     def held(self) -> bool:
-        """Whether somebody has paused the scheduler: it begins no fire then."""
+        """Whether somebody has paused the scheduler, so that no fire starts."""
         held = self._record.throttle()
         self._stats.waiting = held.reason if held else ""
         return held is not None
 
     def count(self, event: Event) -> None:
-        """A fire has ended, or something else has happened."""
+        """Count the fire if the event says that one has ended."""
         if isinstance(event, Fired) and event.state in ("ran", "taken over", "failed"):
             with self._stats.guard:
                 self._stats.rows += event.rows
                 self._stats.batches += 1
 
     def close(self) -> None:
-        """Write down how it ended."""
+        """Record how the scheduler ended, and wait for the thread."""
         self._over.set()
         self._thread.join()
 
@@ -72,6 +72,6 @@ class SchedulerRow:
                 self._over.wait(RETRY_SECONDS)
 
     def warn(self, text: str) -> None:
-        """Tell people."""
+        """Keep and show a warning."""
         self.log.add("warned", text)
         self._note(f"warning: {text}")

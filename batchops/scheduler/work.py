@@ -1,4 +1,4 @@
-"""One fire in progress: its thread, its rows so far, and how it ended."""
+"""FireInProgress: a running fire with its thread, its rows so far, and how it ended."""
 
 import threading
 from collections.abc import Callable
@@ -12,9 +12,9 @@ from batchops.scheduler.fires import LEASE, Fire
 from batchops.scheduler.misfires import Schedule
 
 Run = Callable[[Emit, Stop], Finished]
-"""Runs a job to its end, which it also tells, and raises nothing that was to be expected."""
+"""Runs a job to its end, emits that end and returns it; raises only errors that are bugs."""
 TAKEOVER_RETRY_SECONDS = 1.0
-"""Seconds between attempts to continue a run whose lease a dead process still holds."""
+"""Seconds between two attempts to continue a run whose lease a dead process still holds."""
 RETRY_TIMEOUT = 2 * LEASE
 
 
@@ -23,15 +23,15 @@ class Task:
     """A job with a schedule."""
 
     job: str
-    """As people know it."""
+    """The name of the job in its recipe."""
     schedule: Schedule
     run: Run
     emit: Emit
-    """Who listens to this job."""
+    """The listener to this job's events."""
 
 
 class FireInProgress:
-    """Runs a fire's job in a thread of its own; `ended` is called from there at the end."""
+    """Runs a fire's job in a thread of its own, which calls `ended` at the end."""
 
     def __init__(self, task: Task, fire: Fire, ended: Callable[[], None], threads: Threads) -> None:
         self.task = task
@@ -45,9 +45,9 @@ class FireInProgress:
         threads.start(task.job, self._work)
 
     def outcome(self) -> tuple[State | None, str]:
-        """The state it ends in and what is to be said; None: it was broken off, and is to be continued."""
+        """Return the state in which the fire ends, with a note; None: it was interrupted and has to be continued."""
         finished = self.finished
-        assert finished is not None  # asked only then
+        assert finished is not None  # called only once it has ended
         note = finished.error.message if finished.error else ""
         if finished.reason == "signal":
             return None, note
@@ -63,7 +63,7 @@ class FireInProgress:
         try:
             finished = self._run()
             self.rows = max(self.rows, finished.rows - self._earlier)
-            self.finished = finished  # last: from then on the dispatcher may write it down
+            self.finished = finished  # last: from then on the dispatcher may record it
         except BaseException as error:  # noqa: BLE001  a bug in one job must not end the others, nor keep its worker
             failure = Failure("failed", described(error), "this is a bug.")
             self.finished = Finished("", "", "failed", int(Exit.FAILED), "", error=failure)
@@ -72,7 +72,7 @@ class FireInProgress:
             self._ended()
 
     def _run(self) -> Finished:
-        """Once more where the run is still leased to the process whose fire this was."""
+        """Run the job; try again while the dead owner of a fire that was taken over still holds the run's lease."""
         waited = 0.0
         while True:
             finished = self.task.run(self._on_event, self.stop)
@@ -83,7 +83,7 @@ class FireInProgress:
             waited += TAKEOVER_RETRY_SECONDS
 
     def _on_event(self, event: Event) -> None:
-        """From any thread."""
+        """Count the rows of an event, from any thread, and pass it on."""
         with self._guard:
             if isinstance(event, Started):
                 self._earlier = event.rows

@@ -1,4 +1,4 @@
-"""How many fires one process runs at a time; the one that has waited longest is next."""
+"""WorkerPool: limits how many fires one process runs at a time; the one that has waited longest is next."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class WorkerPool:
-    """A number of workers that schedules ask for, each by its name."""
+    """A number of workers, which schedules acquire by their names."""
 
     def __init__(self, number: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._free = number
@@ -14,10 +14,10 @@ class WorkerPool:
         self._waiting: dict[str, float] = {}
         self._guard = threading.Lock()
         self.freed: list[Callable[[], None]] = []
-        """Called when there is a free one again."""
+        """Called when a worker is free again."""
 
     def acquire(self, name: str) -> bool:
-        """A worker for `name`; False, and its place in the queue, where those before it need all that are free."""
+        """Acquire a worker for `name`; if names that wait longer need all free ones, queue it and return False."""
         with self._guard:
             since = self._waiting.setdefault(name, self._clock())
             before = sum(1 for other, mark in self._waiting.items() if other != name and mark < since)
@@ -28,12 +28,12 @@ class WorkerPool:
             return True
 
     def forget(self, name: str) -> None:
-        """It waits no longer."""
+        """Remove `name` from those that wait."""
         with self._guard:
             self._waiting.pop(name, None)
 
     def release(self) -> None:
-        """A worker is free again."""
+        """Give a worker back, and call the listeners in `freed`."""
         with self._guard:
             self._free += 1
         for call in tuple(self.freed):
