@@ -1,4 +1,4 @@
-"""What a run waits for between batches: one file for each throttle, and this registry of them."""
+"""The throttles, for which a run waits between batches: one file for each, and this registry."""
 
 from batchops.throttles import (
     active_per_cpu,
@@ -29,4 +29,4 @@ THROTTLES: tuple[ThrottleKind, ...] = (
     active_sessions.KIND, active_per_cpu.KIND, archive_backlog.KIND, wal_rate.KIND, threads_running.KIND,
     history_list.KIND, flow_control.KIND, wal_size.KIND, free_disk.KIND, load.KIND, file.KIND, query.KIND, http.KIND,
 )  # fmt: skip
-"""In the order in which people read of them."""
+"""All throttles, in the order of the help."""

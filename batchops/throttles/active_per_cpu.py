@@ -1,4 +1,4 @@
-"""The throttle `active-per-cpu`: sessions of others at work for each CPU of the server."""
+"""The throttle `active-per-cpu`: sessions of others that run a statement, for each CPU of the server."""
 
 from batchops.throttles.kind import ThrottleKind
 from batchops.throttles.units import FACTOR

@@ -1,4 +1,4 @@
-"""The throttle `active-sessions`: sessions of others that are at work."""
+"""The throttle `active-sessions`: sessions of others that run a statement."""
 
 from batchops.throttles.kind import ThrottleKind
 

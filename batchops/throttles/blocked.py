@@ -1,4 +1,4 @@
-"""The throttle `blocked`: how long another session waits for a lock of ours."""
+"""The throttle `blocked`: how long another session has been waiting for a lock that batchops holds."""
 
 from batchops.throttles.kind import ThrottleKind
 from batchops.throttles.units import SECONDS

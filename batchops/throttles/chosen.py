@@ -1,4 +1,4 @@
-"""Which throttles a run keeps to, found out before it starts, with a first reading for its plan."""
+"""chosen(): the throttles of a run, checked before it starts, each with a first reading for the plan."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -27,27 +27,27 @@ from batchops.throttles.probes import probe_database, reading
 
 @dataclass(frozen=True)
 class ChosenThrottle:
-    """A throttle of a plan."""
+    """A throttle in the plan of a run."""
 
     setting: ThrottleSetting
     scope: Scope
     signal: ServerSignal | None = None
-    """The signal of the database; None: one of this host."""
+    """The database's signal that it reads; None for a signal of this host."""
     measured: Measured | None = None
-    """The first reading."""
+    """The first reading; None if there is none yet."""
     quiet: bool = False
     """Whether it is a default with nothing to measure yet."""
     off: str = ""
-    """Why it is not watched, and the statement that changes that."""
+    """Why the throttle is off, and the statement that would change that; empty if it is on."""
 
     @property
     def on(self) -> bool:
-        """Whether the run keeps to it."""
+        """Whether the run waits for this throttle."""
         return not self.off and self.setting.limit is not None
 
     @property
     def text(self) -> str:
-        """For people: load: 0.42 (limit 4)."""
+        """The throttle with its value and limit, for people: load: 0.42 (limit 4)."""
         if self.off or self.setting.limit is None:
             return f"{self.setting.kind.name}: off{f' ({self.off})' if self.off else ''}"
         if self.measured is None:
@@ -55,7 +55,7 @@ class ChosenThrottle:
         return self.setting.reading(self.measured)
 
     def document(self) -> dict[str, Any]:
-        """The same for programs."""
+        """Return the throttle as a document for programs."""
         return {
             "throttle": self.setting.kind.name,
             "unit": self.setting.kind.unit.name,
@@ -72,10 +72,10 @@ class ChosenThrottle:
 def chosen(
     connection: sa.Connection, database: Database, settings: Sequence[ThrottleSetting], scope: Scope
 ) -> tuple[ChosenThrottle, ...]:  # fmt: skip
-    """The throttles of a run; UsageError or RefusedError where one that was asked for cannot be read.
+    """Return the throttles of a run; raise UsageError or RefusedError if one that a flag names cannot be read.
 
-    Those that were asked for are read once, by a connection as the run will use it. A default that this database does
-    not have is left out.
+    Those that a flag names are read once, on a connection like the one that the run will use. A default that this
+    database does not have is left out.
     """
     backend = database.backend
     _refuse_replicas(backend, scope)
@@ -91,7 +91,7 @@ def chosen(
 
 
 def _refuse_replicas(backend: Backend, scope: Scope) -> None:
-    """UsageError for a replica that is named as this database does not know replicas."""
+    """Raise UsageError if a replica is named in a way that this database does not support."""
     signals = backend.signals.values()
     for one in scope.replicas:
         if one.address is not None and not any(signal.takes_replicas for signal in signals):
@@ -104,12 +104,12 @@ def _refuse_replicas(backend: Backend, scope: Scope) -> None:
 
 
 def _probes(stack: ExitStack, database: Database) -> Database:
-    """Made only where there is something to read."""
+    """Open the connections for readings; called only if there is something to read."""
     return stack.enter_context(closing(probe_database(database.address)))
 
 
 def _takes_replicas(backend: Backend, kind: ThrottleKind, scope: Scope) -> bool:
-    """Whether replicas are named for it; each must be one."""
+    """Whether the user named replicas and this throttle reads them: each must then prove to be a replica."""
     signal = backend.signals.get(kind.name)
     return bool(scope.replicas) and signal is not None and (signal.takes_replicas or signal.knows_replicas)
 
@@ -132,13 +132,16 @@ def _asked(
 def chosen_at_work(
     connection: sa.Connection, backend: Backend, setting: ThrottleSetting, scope: Scope
 ) -> ChosenThrottle:  # fmt: skip
-    """A throttle that a run at work is to keep to, not read yet; UsageError or RefusedError where it cannot be read."""
+    """Return a throttle that was set while the run works, without a reading.
+
+    Raises UsageError or RefusedError if it cannot be read.
+    """
     with _named(setting.kind):
         return _readable(connection, backend, ChosenThrottle(setting, scope))
 
 
 def _readable(connection: sa.Connection, backend: Backend, one: ChosenThrottle) -> ChosenThrottle:
-    """With its signal, which this role may read."""
+    """Return the throttle with its signal; raise an error if this role may not read that."""
     setting, scope = one.setting, one.scope
     query = setting.kind.query
     signal = query(setting.argument, backend) if query is not None else _offered(backend, setting.kind)
@@ -157,7 +160,7 @@ def _offered(backend: Backend, kind: ThrottleKind) -> ServerSignal:
 
 
 def refuse_unoffered(backend: Backend, names: Iterable[str]) -> None:
-    """RefusedError for the name of a throttle that needs a signal which this database does not have."""
+    """Raise RefusedError if one of the throttles needs a signal that this database does not have."""
     for kind in THROTTLES:
         if kind.name in names and kind.local is None and kind.query is None:
             with _named(kind):
@@ -169,7 +172,7 @@ def _there(backend: Backend, kind: ThrottleKind, scope: Scope) -> bool:
 
 
 def _default(connection: sa.Connection, database: Database, setting: ThrottleSetting, scope: Scope) -> ChosenThrottle:
-    """A default that cannot be read is off, whatever the reason: a server may be none of those that are known."""
+    """Return a default throttle; it is off if it cannot be read for any reason, as on an unknown kind of server."""
     one, signal = ChosenThrottle(setting, scope), database.backend.signals[setting.kind.name]
     try:
         with database.savepoint(connection):
@@ -184,13 +187,13 @@ def _default(connection: sa.Connection, database: Database, setting: ThrottleSet
 
 @contextmanager
 def _named(kind: ThrottleKind) -> Iterator[None]:
-    """An error names the flag. What cannot be read at the start is refused, whatever the reason."""
+    """Make errors name the flag; a throttle that cannot be read at the start is refused for any reason."""
     flag = kind.flag.partition(" ")[0] or f"--throttle {kind.name}"
     try:
         yield
     except UsageError as error:
         raise UsageError(f"{flag}: {error.message}", error.hint) from error
-    except (IntegrityError, NotFoundError, RowRefusedError) as error:  # what the server makes of the user's own SQL
+    except (IntegrityError, NotFoundError, RowRefusedError) as error:  # the server's error about the user's own SQL
         raise UsageError(f"{flag}: {error.message.partition(': ')[2] or error.message}") from error
     except BatchopsError as error:
         raise RefusedError(f"{flag} cannot be read: {error.message}", error.hint) from error

@@ -1,4 +1,4 @@
-"""The throttle `commit-latency`: how long the run's own COMMITs take that wait for the disk."""
+"""The throttle `commit-latency`: how long those COMMITs of the run take that wait for the disk."""
 
 from batchops.throttles.kind import ThrottleKind
 from batchops.throttles.units import SECONDS

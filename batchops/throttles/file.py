@@ -1,4 +1,4 @@
-"""The throttle `file`: a run waits while a file exists, so that anyone who may make it can hold the run."""
+"""The throttle `file`: a run waits while a file exists, so anyone who may create the file can make it wait."""
 
 import os
 from dataclasses import dataclass

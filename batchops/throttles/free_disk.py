@@ -1,4 +1,4 @@
-"""The throttle `free-disk`: what is free on the disk of the database's files."""
+"""The throttle `free-disk`: the free space on the disk of the database's files."""
 
 from batchops.throttles.kind import ThrottleKind
 from batchops.throttles.units import BYTES

@@ -18,10 +18,10 @@ from batchops.throttles.kind import ThrottleKind
 TIMEOUT = 2.0
 """Seconds for the whole of one request."""
 WAIT = (423, 429, 503)
-"""Answers that mean: wait."""
+"""The status codes that mean: wait."""
 _LONGEST = 200
 _SECRET = re.compile(r"(?i)pass|pwd|secret|token|key|auth|sig")
-"""In the name of a parameter whose value is nobody's business."""
+"""Matches names of URL parameters whose values are secret."""
 
 
 class _Http:
@@ -45,7 +45,7 @@ class _Http:
         raise UnreachableError(f"{self._shown} answers {status}; 2xx means go on, 423, 429 and 503 mean wait.")
 
     def _answer(self) -> tuple[int, str, str]:
-        """The status, the first line of the body, and where it redirects to."""
+        """Return the status, the first line of the body, and the target of a redirect."""
         url = self._url
         kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
         connection = kind(url.hostname or "", url.port, timeout=TIMEOUT)
@@ -60,7 +60,7 @@ class _Http:
 
 @contextmanager
 def _at_most(seconds: float, connection: http.client.HTTPConnection) -> Iterator[None]:
-    """Ends the request then: a timeout of the socket alone begins anew with each byte."""
+    """End the request after so many seconds: a timeout of the socket alone begins anew with each byte."""
 
     late = threading.Event()
 
@@ -110,7 +110,7 @@ def _parts(url: str) -> SplitResult:
 
 
 def checked_url(text: str) -> str:
-    """The text, where it is a URL without a password, or says where one is; ValueError for another."""
+    """Return the text if it is a URL without a password or a reference to a URL; raise ValueError otherwise."""
     if is_reference(text):
         return text
     try:

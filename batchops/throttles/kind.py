@@ -1,4 +1,4 @@
-"""ThrottleKind: what is known of a throttle by its name; ThrottleSetting: what a run is to keep to."""
+"""ThrottleKind: what a throttle of this name measures. ThrottleSetting: its limits in a run."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from batchops.throttles.units import NUMBER, Unit
 
 
 class LocalSignal(Protocol):
-    """A signal that no database connection is needed for."""
+    """A signal that needs no database connection."""
 
     def read(self) -> Measured:
-        """One reading; BatchopsError or OSError where there is none."""
+        """Return a reading; raise BatchopsError or OSError if there is none."""
 
 
 @dataclass(frozen=True)
 class ThrottleKind:
-    """One throttle: what it measures, in which unit, and its limits where a flag names none.
+    """One throttle: what it measures, in which unit, and its default limit.
 
-    With neither `local` nor `query` it is the database's signal of the same name.
+    With neither `local` nor `query` it reads the database's signal of the same name.
     """
 
     name: str
@@ -28,36 +28,36 @@ class ThrottleKind:
     """What it measures, or waits for, for `batchops throttles` and the help."""
     unit: Unit = NUMBER
     limit: float | None = None
-    """The limit where the flag names none; None: it must name one."""
+    """The limit if the flag names none; None: the flag must name one."""
     by_default: bool = False
-    """Whether it is watched without a flag, where it can be read."""
+    """Whether it is on without a flag, if it can be read."""
     of_replicas: bool = False
-    """Whether it is about replicas, which --replica may name."""
+    """Whether it reads replicas, which --replica may name."""
     below: bool = False
-    """Whether it waits below its limit, as with free space, and not above it."""
+    """Whether the run waits below the limit, as with free space, and not above it."""
     wakes_after: float | None = None
-    """As a default it is not watched before a batch has taken so many seconds."""
+    """As a default it is not read before a batch has taken so many seconds."""
     flag: str = ""
-    """The flag of its own, where --throttle does not take it."""
+    """Its own flag, if --throttle does not set it."""
     local: Callable[[str], LocalSignal] | None = None
-    """From the flag's value to a signal of this host."""
+    """Makes a signal of this host from the flag's value."""
     query: Callable[[str, Backend], ServerSignal] | None = None
-    """The same to a signal that any database can read; UsageError for what cannot be one."""
+    """Makes a signal that any database can read from the flag's value; raises UsageError if that is not valid."""
 
 
 @dataclass(frozen=True)
 class ThrottleSetting:
-    """A throttle that a run is to keep to."""
+    """A throttle with its limits in a run."""
 
     kind: ThrottleKind
     limit: float | None = 0.0
-    """Above it the run waits; None: the throttle is off."""
+    """The value above which the run waits; None: the throttle is off."""
     stop: float | None = None
-    """Above it, at two readings in a row, the run ends."""
+    """The value above which, at two readings in a row, the run ends."""
     asked: bool = True
-    """Whether a flag names it; else it is a default."""
+    """Whether a flag names the throttle; if not, it is a default."""
     argument: str = ""
-    """The value of a flag of its own."""
+    """The value of its own flag."""
 
     @property
     def limits(self) -> str:
@@ -71,23 +71,23 @@ class ThrottleSetting:
         return f"{'at least' if self.kind.below else 'limit'} {self.kind.unit.show(limit)}{stop}"
 
     def limit_of(self, measured: Measured) -> float | None:
-        """The limit that counts for it: its own, else the throttle's."""
+        """Return the limit for this reading: its own, or else the throttle's."""
         return self.limit if measured.limit is None or self.limit is None else measured.limit
 
     def worst(self, measured: Measured) -> Measured:
-        """Of several parts the one that is furthest beyond its limit."""
+        """Return the part of the reading that is furthest beyond its limit."""
         return max(measured.parts, key=lambda one: (one.value or 0.0) / (self.limit_of(one) or 1e-9), default=measured)
 
     def exceeds(self, value: float, limit: float) -> bool:
-        """Whether the value is beyond that limit."""
+        """Whether the value is beyond the limit: above it, or below it for a throttle like free space."""
         return value < limit if self.kind.below else value > limit
 
     def stays(self, value: float, limit: float, share: float) -> bool:
-        """Whether a run that waits goes on waiting: it is let go once the value is well within the limit."""
+        """Whether a waiting run has to wait further: it continues once the value is within `share` of the limit."""
         return value * share <= limit if self.kind.below else limit > 0 and value >= share * limit
 
     def reading(self, measured: Measured) -> str:
-        """A value with its limit: replica-lag of standby1: 12.3 s (limit 10 s)."""
+        """Return the worst value with its limit, for people: replica-lag of standby1: 12.3 s (limit 10 s)."""
         measured = self.worst(measured)
         of = f" of {measured.of}" if measured.of else ""
         if measured.reason:

@@ -1,4 +1,4 @@
-"""What a database offers to be throttled by, each with its value now, or why it has none."""
+"""offers(): the throttles that a database offers, each with its value now or why it has none."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,18 +14,18 @@ from batchops.throttles.probes import reading
 
 @dataclass(frozen=True)
 class Offer:
-    """A throttle, and what it would see now."""
+    """A throttle that is on offer, with its value now."""
 
     kind: ThrottleKind
     measured: Measured | None = None
     trouble: str = ""
-    """Why it has no value."""
+    """Why the throttle has no value; empty if it has one."""
     grant: str = ""
     """The statement that lets the role read it."""
 
     @property
     def limit(self) -> str:
-        """The limit that it has without one, for people."""
+        """The limit that applies if the user names none, or the flag that sets one, for people."""
         if self.kind.flag:
             return self.kind.flag
         if self.kind.limit is None:
@@ -35,7 +35,7 @@ class Offer:
 
     @property
     def value(self) -> str:
-        """The value, for people; empty where a flag must say what to ask."""
+        """The value, for people; empty for a throttle whose flag says what to read."""
         if self.measured is None:
             return self.grant or self.trouble
         measured = self.measured
@@ -44,7 +44,7 @@ class Offer:
         return self.kind.unit.show(measured.value) + (f" of {measured.of}" if measured.of else "")
 
     def document(self) -> dict[str, Any]:
-        """The same for programs."""
+        """Return the offer as a document for programs."""
         measured = self.measured or Measured(None)
         return {
             "throttle": self.kind.name,
@@ -62,7 +62,7 @@ class Offer:
 
 
 def offers(database: Database, table: str | None) -> list[Offer]:
-    """All that this database offers; of its own signals those about a table only where one is named."""
+    """Return all throttles that this database offers; those about a table have a value only if one is named."""
     backend = database.backend
     with database.reading() as connection:
         role = backend.catalog.server(connection).role

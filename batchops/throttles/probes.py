@@ -1,4 +1,4 @@
-"""The database of a run's throttles: connections of its own, on which no statement may take long."""
+"""probe_database() and reading(): the throttles' own connections, on which no statement may take long."""
 
 from collections.abc import Callable
 
@@ -8,16 +8,16 @@ from batchops.db.signals import Measured, Signal
 from batchops.db.urls import DatabaseAddress
 
 TIMEOUTS = Timeouts(lock=1.0, statement=3.0)
-"""Of one reading."""
+"""The timeouts of one reading."""
 
 
 def probe_database(address: DatabaseAddress) -> Database:
-    """The same database by other connections; none is open before the first reading."""
+    """Return the database with connections of its own; none is opened before the first reading."""
     return connect(address, TIMEOUTS)
 
 
 def reading(database: Database, signal: Signal) -> Callable[[], Measured]:
-    """Reads the signal in a transaction that cannot write."""
+    """Return a function that reads the signal in a read-only transaction."""
 
     def read() -> Measured:
         with database.reading() as connection:

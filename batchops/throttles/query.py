@@ -1,4 +1,4 @@
-"""The throttle `query`: the user's own SELECT gives a number, true or false, or a reason to wait."""
+"""The throttle `query`: the user's own SELECT returns a number, true or false, or a reason to wait."""
 
 import math
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ def _measured(value: object) -> Measured:
 
 
 def _signal(text: str, backend: Backend) -> ServerSignal:
-    """One SELECT. The transaction keeps it from writing; a second statement could end that transaction."""
+    """Return the signal of a single SELECT: its transaction is read-only, but a second statement could end that."""
     try:
         first = tokenize(text, backend.sql_functions.dialect).at(0)
     except UsageError as error:

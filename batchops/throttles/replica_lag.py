@@ -1,4 +1,4 @@
-"""The throttle `replica-lag`: how far the replica that is furthest behind is behind."""
+"""The throttle `replica-lag`: the lag of the replica that is furthest behind."""
 
 from batchops.throttles.kind import ThrottleKind
 from batchops.throttles.units import SECONDS

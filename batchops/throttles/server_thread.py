@@ -1,4 +1,4 @@
-"""The thread that reads the signals of a server, and when it has nothing to do."""
+"""ServerThread: the thread that reads a server's signals. Quiet: a default that is not read until it is needed."""
 
 import threading
 import time
@@ -13,21 +13,21 @@ from batchops.runtime.threads import Threads
 from batchops.throttles.watch import EVERY, Clock, Watch
 
 LOOK_AGAIN = 10.0
-"""Seconds after which a default that had nothing to measure is looked at again."""
+"""Seconds after which a default that had nothing to measure is read again."""
 
 
 @dataclass
 class Quiet:
-    """A default that costs nothing until there is something to measure: no thread, no connection.
+    """A default throttle that needs no thread and no connection until there is something to measure.
 
-    It wakes up once a batch has taken as long as its kind says; else once a look every LOOK_AGAIN seconds has found
-    something.
+    It is awake once a batch has taken as long as its kind says; without such a time, once a reading, made every
+    LOOK_AGAIN seconds, has found something.
     """
 
     watch: Watch
     wakes_after: float | None
     slowest_batch: Callable[[], float]
-    """Seconds that the slowest batch so far has taken."""
+    """Returns the seconds that the slowest batch so far has taken."""
     wake: Callable[[], None]
     clock: Clock = time.monotonic
     awake: bool = False
@@ -37,7 +37,7 @@ class Quiet:
         self._looked = self.clock()
 
     def __call__(self) -> ThrottleReason | None:
-        """What the watch says, once it is awake."""
+        """Return why to wait, by the watch, once it is awake; None before."""
         if self.awake:
             return self.watch()
         if self.wakes_after is None:
@@ -49,7 +49,7 @@ class Quiet:
         return None
 
     def look(self) -> None:
-        """Look whether there is something to measure, if that is due."""
+        """Take a reading if that is due, and wake up if it has a value."""
         now = self.clock()
         if self.wakes_after is None and now - self._looked >= LOOK_AGAIN:
             self._looked = now
@@ -58,7 +58,7 @@ class Quiet:
 
 
 class ServerThread:
-    """Reads each second what is awake; it starts with the first watch that is, and keeps one connection meanwhile."""
+    """Reads all watches that are awake each second; the thread starts with the first one and keeps one connection."""
 
     def __init__(
         self, name: str, threads: Threads, probes: Database, slowest_batch: Callable[[], float] = lambda: 0.0
@@ -75,34 +75,34 @@ class ServerThread:
         self._guard = threading.Lock()
 
     def add(self, watch: Watch) -> None:
-        """From now on, read it."""
+        """Read this watch from now on."""
         self._watches.append(watch)
 
     def add_quiet(self, watch: Watch, wakes_after: float | None) -> Quiet:
-        """Read it once it wakes up."""
+        """Read this watch once it wakes up."""
         quiet = Quiet(watch, wakes_after, self._slowest_batch, self.start)
         self._quiet.append(quiet)
         return quiet
 
     def remove(self, watch: Watch) -> None:
-        """Read it no more."""
+        """Stop reading this watch."""
         self._watches = [one for one in self._watches if one is not watch]
         self._quiet = [one for one in self._quiet if one.watch is not watch]
 
     def do(self, work: Callable[[], None]) -> None:
-        """Have its thread do that once, before it reads the next time."""
+        """Let the thread call `work` once, before its next reading."""
         self._due.append(work)
         self.start()
 
     def start(self) -> None:
-        """Begin to read, unless that is done."""
+        """Start the thread if it is not running."""
         with self._guard:
             if self._thread is None and not self._over.is_set():
                 self._thread = self._threads.start(self._name, self._work)
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """While the block runs; a statement at work at its end is cancelled."""
+        """Read while the block runs; a statement that is running at its end is cancelled."""
         if self._watches:
             self.start()
         try:

@@ -1,4 +1,4 @@
-"""The throttle `slot-lag`: WAL that the slowest consumer of a logical slot has yet to confirm."""
+"""The throttle `slot-lag`: WAL that the slowest consumer of a logical slot has not confirmed yet."""
 
 from batchops.throttles.kind import ThrottleKind
 from batchops.throttles.units import BYTES

@@ -1,4 +1,4 @@
-"""The throttle `threads-running`: threads of a MariaDB or MySQL server that are at work."""
+"""The throttle `threads-running`: threads of a MariaDB or MySQL server that run a statement."""
 
 from batchops.throttles.kind import ThrottleKind
 

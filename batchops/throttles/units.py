@@ -1,4 +1,4 @@
-"""The units of throttles: how a value is shown, and what its limit looks like."""
+"""The units of throttles: how a value is shown, and an example of a limit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ _PREFIXES = ("", "k", "M", "G", "T", "P")
 
 @dataclass(frozen=True)
 class Unit:
-    """What a throttle counts in."""
+    """The unit of a throttle's values."""
 
     name: str
     example: str
-    """A limit in it."""
+    """A limit in this unit."""
     show: Callable[[float], str]
 
 
 def shown_number(value: float) -> str:
-    """1,234 or 0.75."""
+    """Return a number as text, such as 1,234 or 0.75."""
     return f"{value:,.0f}" if value == round(value) or abs(value) >= 1_000 else f"{value:,.2f}"
 
 
 def shown_bytes(value: float) -> str:
-    """12.3 MB."""
+    """Return bytes as text, such as 12.3 MB."""
     for prefix in _PREFIXES:
         if abs(value) < 999.5 or prefix == _PREFIXES[-1]:
             break

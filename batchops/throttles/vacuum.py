@@ -1,4 +1,4 @@
-"""The throttle `vacuum`: a VACUUM that is at work on the table."""
+"""The throttle `vacuum`: a VACUUM that is running on the table."""
 
 from batchops.throttles.kind import ThrottleKind
 

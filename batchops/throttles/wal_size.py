@@ -1,4 +1,4 @@
-"""The throttle `wal-size`: the part of SQLite's WAL that a reader keeps from being copied into the file."""
+"""The throttle `wal-size`: the part of SQLite's WAL that cannot be copied into the file because of a reader."""
 
 from batchops.throttles.kind import ThrottleKind
 from batchops.throttles.units import BYTES

@@ -1,4 +1,4 @@
-"""Watch: the newest reading of one signal, and what it asks of the loop."""
+"""Watch: the newest reading of one signal, and whether the loop has to wait for it."""
 
 import threading
 import time
@@ -12,18 +12,18 @@ from batchops.runtime.threads import described
 from batchops.throttles.kind import ThrottleSetting
 
 EVERY = 1.0
-"""Seconds between two readings, and between two looks of a loop that waits."""
+"""Seconds between two readings, and between two checks by a loop that waits."""
 STALE = 15.0
-"""Seconds without a reading after which a run waits for one."""
+"""Seconds without a reading after which a run waits for the next one."""
 RESUME = 0.9
-"""The share of the limit below which a run that waits goes on."""
+"""The share of the limit below which a waiting run continues."""
 FIRST = 0.02
-"""Seconds that a loop waits for the first reading at a time, at first."""
+"""Seconds after which a loop first checks again for the first reading."""
 Clock = Callable[[], float]
 
 
 class WaitTimeout:
-    """Ends the run that throttles have kept waiting, without a batch in between, for longer than the timeout."""
+    """Ends a run if throttles keep it waiting, without a batch in between, for longer than the timeout."""
 
     def __init__(self, timeout: float, clock: Clock = time.monotonic) -> None:
         self._timeout = timeout
@@ -33,7 +33,7 @@ class WaitTimeout:
         self._guard = threading.Lock()
 
     def tell(self, name: str, reason: str) -> None:
-        """What this throttle says now; an empty reason: go on."""
+        """Record why this throttle makes the run wait; "" if it does not. Raises TransientError after the timeout."""
         with self._guard:
             if not reason:
                 self._waiting.discard(name)
@@ -50,7 +50,7 @@ class WaitTimeout:
 
 
 class Watch:
-    """A throttle at work. One thread reads; workers call it before each batch."""
+    """A throttle of a running job: one thread takes readings, and the workers call it before each batch."""
 
     def __init__(
         self,
@@ -79,19 +79,19 @@ class Watch:
             return self._measured is not None and self._measured.value is not None
 
     def keep_to(self, setting: ThrottleSetting) -> None:
-        """Other limits from now on."""
+        """Change the limits from now on."""
         with self._guard:
             self._setting, self._beyond_stop = setting, 0
             self._waiting = self._measured is not None and self._holds(self._measured)
 
     def end(self) -> None:
-        """It asks for nothing more."""
+        """Switch the throttle off: it never makes the run wait again."""
         with self._guard:
             self._over = True
             self._timeout.tell(self.name, "")
 
     def look(self) -> None:
-        """Take a reading. An error of the signal is kept: without a reading the run waits in the end."""
+        """Take a reading; keep an error of the signal, to show it when the run waits because readings are missing."""
         try:
             measured = self._setting.worst(self._read())
         except (BatchopsError, OSError) as error:
@@ -107,7 +107,7 @@ class Watch:
             self._beyond_stop = self._beyond_stop + 1 if beyond else 0
 
     def __call__(self) -> ThrottleReason | None:
-        """Why to wait; None: go on. Raises to end the run."""
+        """Return why to wait; None to continue. Raises TransientError to end the run."""
         with self._guard:
             asks = None if self._over else self._asks()
             ended, stop = self._beyond_stop > 1, self._setting.stop

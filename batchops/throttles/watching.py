@@ -1,4 +1,4 @@
-"""The throttles of a run at work: what the loop asks of each, and the threads that read their signals beside it."""
+"""watching(): runs the throttles of a run: the functions that the loop calls, and the threads that take readings."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -21,26 +21,26 @@ from batchops.throttles.watch import WaitTimeout, Watch
 
 @dataclass(frozen=True)
 class Watched:
-    """What a run keeps to as it begins, and how it takes up what is set while it works."""
+    """The throttles with which a run begins, and what it needs to apply limits that are set while it works."""
 
     chosen: Sequence[ChosenThrottle]
     database: Database
-    """The run's."""
+    """The database of the run."""
     scope: Scope
     limits: ThrottleLimits
-    """Those that somebody has set, and will set."""
+    """The limits that people set while the run works."""
     setting: Callable[[str, str], ThrottleSetting]
-    """From the name of a throttle and the text of its limits; ValueError for what is none."""
+    """Makes a setting from the name of a throttle and the text of its limits; raises ValueError if they are wrong."""
     timeout: float
-    """Seconds of one wait at the most."""
+    """The longest wait, in seconds."""
     warn: Callable[[str], None]
 
 
 @contextmanager
 def watching(watched: Watched, threads: Threads, stats: RunStats) -> Iterator[tuple[Throttle, ...]]:
-    """What the loop is to ask before each batch, while the block runs.
+    """Yield the throttles that the loop calls before each batch, and take readings while the block runs.
 
-    The server's own signals share a thread and a connection; what may take its time has a thread of its own.
+    The server's own signals share a thread and a connection. A signal that may take longer has a thread of its own.
     """
     with ExitStack() as stack:
         probes = stack.enter_context(closing(probe_database(watched.database.address)))
@@ -55,7 +55,7 @@ def watching(watched: Watched, threads: Threads, stats: RunStats) -> Iterator[tu
 
 
 class _Slot:
-    """The place of a throttle among those that the loop asks."""
+    """The place of one throttle among those that the loop calls; it may be empty."""
 
     def __init__(self) -> None:
         self.watch: Watch | None = None
@@ -67,16 +67,16 @@ class _Slot:
 
     @property
     def asleep(self) -> bool:
-        """Whether it is a default that nothing has woken yet."""
+        """Whether it holds a default that is not awake yet."""
         return isinstance(self._asked, Quiet) and not self._asked.awake
 
     def fill(self, watch: Watch, thread: ServerThread, asked: Throttle) -> None:
-        """From now on the loop asks this."""
+        """Let the loop call `asked` from now on."""
         self.empty()
         self.watch, self.thread, self._asked = watch, thread, asked
 
     def empty(self) -> None:
-        """From now on it has no reason to wait."""
+        """Remove the throttle, so that the loop no longer waits for it."""
         self._asked = None
         if self.watch is not None and self.thread is not None:
             self.thread.remove(self.watch)
@@ -85,7 +85,7 @@ class _Slot:
 
 
 class _Watches:
-    """All of them; `stack` ends their threads."""
+    """All throttles of a run; `stack` ends their threads."""
 
     def __init__(
         self, watched: Watched, threads: Threads, stats: RunStats, probes: Database, stack: ExitStack
@@ -97,7 +97,7 @@ class _Watches:
         self._set: dict[str, str] = {}
 
     def begin(self, one: ChosenThrottle) -> None:
-        """Watch it."""
+        """Begin to read the throttle and let the loop call it."""
         kind, slot = one.setting.kind, self.slots[one.setting.kind.name]
         watch = Watch(one.setting, _read(one, self._probes), self._longest)
         if one.quiet:
@@ -112,7 +112,7 @@ class _Watches:
             self._stack.enter_context(own.running())
 
     def change(self, wanted: Mapping[str, str]) -> None:
-        """Keep to the limits that somebody has set, those that are new among them."""
+        """Apply the limits that people have set and that are new or changed."""
         for name, limits in wanted.items():
             if self._set.get(name) == limits:
                 continue
@@ -149,5 +149,5 @@ class _Watches:
 def _read(one: ChosenThrottle, probes: Database) -> Callable[[], Measured]:
     if one.signal is not None:
         return reading(probes, one.signal.open(one.scope))
-    assert one.setting.kind.local is not None  # else it has a signal
+    assert one.setting.kind.local is not None  # a throttle without a signal of the database has one of this host
     return one.setting.kind.local(one.setting.argument).read
