@@ -11,8 +11,10 @@ from batchops.db.table import Column, Key, Table, TableIdentity
 _KINDS = {"r": "table", "p": "partitioned", "v": "view", "m": "materialized view", "f": "foreign table"}
 
 _TABLE = """
-SELECT c.oid, n.nspname, c.relname, c.relkind::text AS kind, c.reltuples,
-       CASE WHEN c.relkind = 'r' THEN pg_catalog.pg_table_size(c.oid) END AS bytes,
+SELECT c.oid, n.nspname, c.relname, c.relkind::text AS kind,
+       CASE WHEN c.relkind = 'p' THEN parts.rows WHEN c.reltuples >= 0 THEN c.reltuples::bigint END AS rows,
+       CASE WHEN c.relkind = 'p' THEN parts.bytes
+            WHEN c.relkind = 'r' THEN pg_catalog.pg_table_size(c.oid) END AS bytes,
        CASE WHEN c.relkind = 'r' THEN c.relpages END AS blocks,
        c.relhasrules OR pg_catalog.row_security_active(c.oid) OR EXISTS (
            SELECT FROM pg_catalog.pg_trigger t  -- before each row: bits 1 and 2
@@ -20,6 +22,13 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text AS kind, c.reltuples,
        ) AS may_veto,
        pg_catalog.has_any_column_privilege(c.oid, 'UPDATE') AS lockable
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN LATERAL (  -- the server analyses the partitions by itself, and their parent never; a new one is empty
+    SELECT CASE WHEN bool_and(leaf.reltuples >= 0 OR pg_catalog.pg_relation_size(leaf.oid) = 0)
+                THEN sum(greatest(leaf.reltuples, 0))::bigint END AS rows,
+           sum(pg_catalog.pg_table_size(leaf.oid))::bigint AS bytes
+    FROM pg_catalog.pg_partition_tree(c.oid) part JOIN pg_catalog.pg_class leaf ON leaf.oid = part.relid
+    WHERE part.isleaf
+) parts ON c.relkind = 'p'
 """
 _NAMED = sa.text(f"""{_TABLE}
 WHERE c.relname = :name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
@@ -126,7 +135,7 @@ def _described(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[T
             columns=tuple(columns[row.oid]),
             keys=tuple(keys[row.oid]),
             identity=str(row.oid),
-            rows=int(row.reltuples) if row.reltuples >= 0 else None,
+            rows=row.rows,
             bytes=row.bytes,
             blocks=row.blocks,
             may_veto=row.may_veto,

@@ -109,6 +109,28 @@ def test_no_transactions_no_counting_up(batchops: Batchops, mariadb: Database) -
     assert mariadb.scalar("SELECT count(*) FROM t WHERE n = 7") == ROWS
 
 
+def test_the_rows_of_a_small_table_are_counted(batchops: Batchops, database: Database) -> None:
+    """A planner that knows nothing of the column takes all of them, or a few per mille of what it guesses."""
+    database.script("CREATE TABLE t (id integer NOT NULL PRIMARY KEY, kind integer NOT NULL)")
+    database.execute(f"INSERT INTO t SELECT i, i % 2 FROM {numbers(database, 3000)}")
+    said = plan(batchops, database, "purge", "t", "--where", "kind = 1")
+    assert (said["estimate"], said["estimated_by"]) == (1500, "counted")
+
+
+def test_partitions_have_the_statistics_of_their_parent(batchops: Batchops, postgresql: Database) -> None:
+    """The server analyses partitions by itself, and their parent never."""
+    postgresql.script(
+        "CREATE TABLE t (id integer NOT NULL, kind integer NOT NULL) PARTITION BY RANGE (id);"
+        "CREATE TABLE old PARTITION OF t FOR VALUES FROM (0) TO (2000);"
+        "CREATE TABLE present PARTITION OF t FOR VALUES FROM (2000) TO (4000);"
+        "CREATE TABLE coming PARTITION OF t FOR VALUES FROM (4000) TO (6000);"
+        "INSERT INTO t SELECT i, i % 2 FROM generate_series(0, 3999) AS n(i); ANALYZE old; ANALYZE present"
+    )
+    said = plan(batchops, postgresql, "purge", "t", "--all-rows")
+    assert said["table_rows"] == 4000
+    assert said["table_bytes"] == postgresql.scalar("SELECT pg_table_size('old') + pg_table_size('present')")
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
 def test_an_old_snapshot_is_warned_of(batchops: Batchops, new_database: NewDatabase, kind: str) -> None:

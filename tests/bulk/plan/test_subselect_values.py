@@ -3,6 +3,7 @@
 import pytest
 
 import batchops as library
+from batchops.bulk.plan.analysis import FEW
 from batchops.errors import UsageError
 from tests.bulk.plan.situations import numbers
 from tests.conftest import NewDatabase
@@ -70,14 +71,22 @@ def test_a_value_that_one_statement_draws_for_each_row_is_not_drawn_once(new_dat
 
 @pytest.mark.parametrize("family", ["postgresql", pytest.param("mariadb", marks=pytest.mark.full)])
 def test_several_rows_for_one_value_are_a_slip_of_the_user(new_database: NewDatabase, family: str) -> None:
-    """Found before the run, or by the first batch where it reads the row around it. SQLite takes the first row."""
+    """Found before the run; in a large table by the first batch, where it reads the row around it.
+
+    SQLite takes the first row.
+    """
     database = tables(new_database, family)
-    with pytest.raises(UsageError, match="several rows") as refused:
-        library.purge(url=database.url, table="t", where="id = (SELECT id FROM p)")
-    assert "IN (SELECT" in refused.value.hint
-    finished = library.purge(url=database.url, table="t", where="id = (SELECT p.id FROM p WHERE p.id >= t.id)")
+    around = "id = (SELECT p.id FROM p WHERE p.id >= t.id)"
+    for condition in ("id = (SELECT id FROM p)", around):
+        with pytest.raises(UsageError, match="several rows") as refused:
+            library.purge(url=database.url, table="t", where=condition)
+        assert "IN (SELECT" in refused.value.hint
+    rows = ROWS + FEW
+    database.execute(f"INSERT INTO t (id) SELECT i + {ROWS} FROM {numbers(database, FEW)}")
+    database.execute("ANALYZE TABLE t" if family == "mariadb" else "ANALYZE t")
+    finished = library.purge(url=database.url, table="t", where=around)
     assert (finished.reason, finished.exit) == ("usage", 2)
-    assert database.scalar("SELECT count(*) FROM t") == ROWS
+    assert database.scalar("SELECT count(*) FROM t") == rows
 
 
 @pytest.mark.in_turn
