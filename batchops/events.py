@@ -139,8 +139,10 @@ class Rejected:
     reason: str
     changed: bool = False
     """Whether it was left alone, as it was changed since the run began; else it was refused."""
+    unmatched: bool = False
+    """Whether it no longer matched once some of its children were deleted; else it was refused."""
     partial: bool = False
-    """Whether some of its children are deleted, and it then no longer matched: the rest stays."""
+    """Whether some of its children are deleted: the rest stays."""
 
 
 @dataclass(frozen=True)

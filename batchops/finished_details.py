@@ -91,7 +91,7 @@ class Families:
     tables: Mapping[str, int]
     """Rows that were deleted, set to NULL or restored, by table; those of the table itself among them."""
     partial: int
-    """Rows that no longer matched once some of their children were deleted: what is left of them stays."""
+    """Rows that no longer matched, or were refused, once some of their children were deleted: the rest stays."""
     begun: int
     """Rows with some children deleted; the same command goes on with them first."""
 

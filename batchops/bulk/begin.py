@@ -11,7 +11,7 @@ from batchops.errors import BatchopsError, LockedError, OutcomeUnknownError
 from batchops.events import Emit, Warned
 from batchops.ledger.owner import this_process
 from batchops.ledger.pruning import prune
-from batchops.ledger.rejected_rows import take_up
+from batchops.ledger.rejected_rows import RejectedRow, take_up
 from batchops.ledger.resume import ContinuedRun, asked
 from batchops.ledger.row_lists import drop_unneeded
 from batchops.ledger.run import Run
@@ -92,7 +92,7 @@ def _begin(job: "BulkJob", tried: list[lease.Lease]) -> tuple[lease.Lease, Run]:
         if isinstance(resume, ContinuedRun):
             run = ledger.take_over(connection, resume.run)
             ledger.recognise(connection, run.run, _known(job, key))
-            run = take_up(connection, ledger, run, coming_back) if resume.again else run
+            run = take_up(connection, ledger, run, _coming_back) if resume.again else run
         else:
             if last is not None and last.state == "running":
                 # --restart: it may only be stopped, and must not write once it wakes up.
@@ -161,3 +161,8 @@ def _expected(job: "BulkJob") -> dict[str, int | None]:
     """How many rows the whole run reads and changes, as far as the plan knows; progress is a share of the first one."""
     read = job.plan.estimate if job.plan.pinned.listed is not None else job.plan.table.rows
     return {"read": None if job.route.kind.reads_matches else read, "rows": job.plan.estimate}
+
+
+def _coming_back(cursor: str, rows: Sequence[RejectedRow]) -> str:
+    partial = [row.key for row in rows if row.partial]
+    return coming_back(cursor, [row.key for row in rows if not row.partial], partial)

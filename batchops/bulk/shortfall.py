@@ -13,7 +13,7 @@ from batchops.events import Failure
 from batchops.finished_details import Cause
 from batchops.ledger.history import load_rejections
 from batchops.ledger.location import NONE
-from batchops.ledger.rejected_rows import CHANGED, LOCKED, NOT_RETRIED, PARTIAL, count_of
+from batchops.ledger.rejected_rows import CHANGED, LOCKED, NOT_RETRIED, UNMATCHED, count_of, count_partial
 from batchops.ledger.run import Run
 from batchops.runtime.causes import shown_causes
 from batchops.runtime.ending import Ending, as_incomplete
@@ -37,8 +37,8 @@ def explained(
 ) -> Ending:  # fmt: skip
     """The ending with what was not changed, and "incomplete" in place of done, a limit or a stop."""
     changed, parts = _changed(job, run, stats), list[str]()
-    partial = partial_rows(job, run, stats)
-    rejected = run.rejected + len(stats.rejected) - changed - partial
+    unmatched, partial = _unmatched(job, run, stats), partial_rows(job, run, stats)
+    rejected = run.rejected + len(stats.rejected) - changed - unmatched
     if rejected:
         tried = run.rows + stats.rows + rejected
         refused = [one for one in causes if one.reason not in NOT_RETRIED]
@@ -48,9 +48,11 @@ def explained(
     if changed:
         each = "row was" if changed == 1 else "rows were"
         parts.append(f"{changed:,} {each} changed after the rows were listed, by {_changers(job)}, and left alone.")
-    if partial:
-        each = "row" if partial == 1 else "rows"
-        parts.append(f"{partial:,} {each} matched no longer after some children were deleted: the others stay.")
+    if unmatched:
+        each = "row" if unmatched == 1 else "rows"
+        parts.append(f"{unmatched:,} {each} matched no longer after some children were deleted: the others stay.")
+    if partial > unmatched:
+        parts.append(f"{partial - unmatched:,} of the rejected rows had lost some children before: the others stay.")
     if stats.locked and ending.reason == "incomplete":
         parts.append(f"{stats.locked:,} row{'s' if stats.locked != 1 else ''} stayed locked by other sessions.")
     if left_out:
@@ -72,12 +74,21 @@ def _changed(job: "BulkJob", run: Run, stats: RunStats) -> int:
     return stats.rejected.changed
 
 
-def partial_rows(job: "BulkJob", run: Run, stats: RunStats) -> int:
+def _unmatched(job: "BulkJob", run: Run, stats: RunStats) -> int:
     """How many rows matched no longer once some of their children were deleted; by earlier processes of the run too."""
+    if not run.rejected or job.children is None:
+        return stats.rejected.unmatched
+    with suppress(BatchopsError), job.ledger.database.reading() as connection:
+        return count_of(connection, job.ledger, run.run, UNMATCHED)
+    return stats.rejected.unmatched
+
+
+def partial_rows(job: "BulkJob", run: Run, stats: RunStats) -> int:
+    """How many rows stay of whose children some are gone; by earlier processes of the run too."""
     if not run.rejected or job.children is None:
         return stats.rejected.partial
     with suppress(BatchopsError), job.ledger.database.reading() as connection:
-        return count_of(connection, job.ledger, run.run, PARTIAL)
+        return count_partial(connection, job.ledger, run.run)
     return stats.rejected.partial
 
 
@@ -100,7 +111,7 @@ def _hint_of_referenced(job: "BulkJob") -> str:
 def _hint(job: "BulkJob", run: Run, ending: Ending, rejected: int, changed: int, stats: RunStats) -> str:
     if changed and not rejected:
         return _hint_of_changed(job, run)
-    if not rejected and partial_rows(job, run, stats):
+    if not rejected and _unmatched(job, run, stats):
         return f"`batchops show {run.run}` lists them; run it again to finish those that match again."
     if not rejected:
         return "run it again once they are free." if stats.locked else _hint_of_referenced(job)

@@ -17,8 +17,9 @@ MOST = 10_000
 """How many rows one run tries again: each is in the cursor until then, and every batch writes the cursor."""
 LOCKED = "locked by another session at every visit"
 CHANGED = "changed after the rows were listed"
-PARTIAL = "no longer matches; what was deleted of its children before is gone"
-NOT_RETRIED = (CHANGED, PARTIAL)
+_PARTIAL = "; what was deleted of its children before is gone"
+UNMATCHED = f"no longer matches{_PARTIAL}"
+NOT_RETRIED = (CHANGED, UNMATCHED)
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,20 @@ class RejectedRow:
     @property
     def as_event(self) -> Rejected:
         """The row as a Rejected event."""
-        return Rejected(self.name, self.reason, changed=self.reason == CHANGED, partial=self.reason == PARTIAL)
+        return Rejected(
+            self.name, self.reason, changed=self.reason == CHANGED, unmatched=self.reason == UNMATCHED,
+            partial=self.partial,
+        )  # fmt: skip
+
+    @property
+    def partial(self) -> bool:
+        """Whether some of its children are gone."""
+        return self.reason.endswith(_PARTIAL)
+
+
+def begun(reason: str) -> str:
+    """Why a row was refused of whose children some are gone."""
+    return f"{reason}{_PARTIAL}"
 
 
 def keep(connection: sa.Connection, ledger: Ledger, run: int, rows: Sequence[RejectedRow]) -> None:
@@ -63,11 +77,11 @@ def to_retry(connection: sa.Connection, ledger: Ledger, run: int, most: int = MO
 
 
 def take_up(
-    connection: sa.Connection, ledger: Ledger, run: Run, coming_back: Callable[[str, Sequence[KeyValue]], str]
+    connection: sa.Connection, ledger: Ledger, run: Run, coming_back: Callable[[str, Sequence[RejectedRow]], str]
 ) -> Run:
     """Move the rows to retry from the ledger's table into the first worker's cursor, so that each is tried again.
 
-    `coming_back` returns the cursor that visits these keys as well.
+    `coming_back` gives the cursor that visits these rows as well.
     """
     rejected, workers = ledger.rejected, ledger.workers
     rows = to_retry(connection, ledger, run.run)
@@ -76,7 +90,7 @@ def take_up(
     last = connection.execute(sa.select(sa.func.max(_first(ledger, run.run, MOST).subquery().c.number))).scalar_one()
     connection.execute(rejected.delete().where(*_retried(ledger, run.run), rejected.c.number <= last))
     first = run.workers[0]
-    cursor = coming_back(first.cursor, [row.key for row in rows])
+    cursor = coming_back(first.cursor, rows)
     locked = sum(row.locked for row in rows)
     mine = workers.c.run == run.run
     left = {"rows_rejected": run.rejected - len(rows) + locked, "rows_locked": run.locked - locked}
@@ -101,6 +115,14 @@ def _row(row: Any) -> RejectedRow:
 
 def count_of(connection: sa.Connection, ledger: Ledger, run: int, reason: str) -> int:
     """Return how many of a run's rows were left alone for this reason."""
-    rejected = ledger.rejected.c
-    rows = sa.select(sa.func.count()).where(rejected.run == run, rejected.reason == reason)
+    return _count(connection, ledger, run, ledger.rejected.c.reason == reason)
+
+
+def count_partial(connection: sa.Connection, ledger: Ledger, run: int) -> int:
+    """How many of a run's rows were left of whose children some are gone."""
+    return _count(connection, ledger, run, ledger.rejected.c.reason.endswith(_PARTIAL))
+
+
+def _count(connection: sa.Connection, ledger: Ledger, run: int, which: sa.ColumnElement[bool]) -> int:
+    rows = sa.select(sa.func.count()).where(ledger.rejected.c.run == run, which)
     return int(connection.execute(rows).scalar_one())

@@ -242,7 +242,7 @@ def _family_lines(families: Families) -> Iterator[tuple[str, str]]:
     if families.partial:
         yield (
             "partial",
-            f"{figures.counted(families.partial, 'row')} matched no longer, and keep the children left",
+            f"{figures.counted(families.partial, 'row')} with some children gone; they stay with the others",
         )
 
 

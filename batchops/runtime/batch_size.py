@@ -7,6 +7,22 @@ START_ROWS = 500
 
 
 @dataclass(frozen=True)
+class Share:
+    """What a batch may use of a limit."""
+
+    limit: str
+    """Its option, without dashes."""
+    rows: int
+    of: int
+    """Rows that the limit allows this process."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether no batch can ever have more."""
+        return self.rows == self.of
+
+
+@dataclass(frozen=True)
 class Size:
     """How large the next batch may be: the rows that it aims to change, and the rows that it may read for them."""
 
@@ -14,13 +30,17 @@ class Size:
     read: int
     exact: bool = False
     """Whether `rows` must not be exceeded, as under a limit."""
-    cut: bool = False
-    """Whether a limit leaves fewer rows than the batch would have without it."""
+    cut: Share | None = None
+    """Of a limit that leaves fewer rows than a batch would have."""
+    together: int | None = None
+    """Rows that a larger batch may have, for those that can only go together."""
+    larger: bool = False
+    """Whether it is that batch."""
     skip_locked: bool = False
     """Whether to leave out rows that others have locked, and to visit them again later."""
     unlocked: bool = False
     """Whether the batch only reads its rows, and so locks none."""
-    parents: int | None = None
+    parents: Share | None = None
     """For a purge with children: the most rows of the purged table itself; `rows` then counts all tables."""
 
     follows: bool = False

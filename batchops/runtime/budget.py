@@ -16,6 +16,11 @@ class Budget:
         self._changed = threading.Condition()
 
     @property
+    def most(self) -> int | None:
+        """All that there ever is."""
+        return self._most
+
+    @property
     def limited(self) -> bool:
         """Whether there is a limit."""
         return self._most is not None

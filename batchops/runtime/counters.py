@@ -16,8 +16,10 @@ class RejectedRows:
         self._count = 0
         self.changed = 0
         """How many of them were left alone because they had changed since they were read."""
-        self.partial = 0
+        self.unmatched = 0
         """How many of them no longer matched once some of their children were deleted."""
+        self.partial = 0
+        """Of these: rows of whose children some are deleted."""
         self._causes = Causes()
 
     def __len__(self) -> int:
@@ -27,6 +29,7 @@ class RejectedRows:
         """Count more rejected rows."""
         self._count += len(rejected)
         self.changed += sum(one.changed for one in rejected)
+        self.unmatched += sum(one.unmatched for one in rejected)
         self.partial += sum(one.partial for one in rejected)
         for one in rejected:
             self._causes.add(one.reason, [one.key])
@@ -34,7 +37,7 @@ class RejectedRows:
     @property
     def refused(self) -> int:
         """How many of them the database refused."""
-        return self._count - self.changed - self.partial
+        return self._count - self.changed - self.unmatched
 
     @property
     def causes(self) -> tuple[Cause, ...]:

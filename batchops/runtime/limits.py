@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta
 
-from batchops.runtime.batch_size import Size
+from batchops.runtime.batch_size import Share, Size
 from batchops.runtime.budget import Budget
 
 
@@ -26,20 +26,18 @@ class Window:
 class Acquired:
     """The rows that a batch may use of each limit; None: no such limit. If one is 0, `reason` names the limit."""
 
-    rows: int | None
-    total: int | None = None
-    whole: bool = False
+    rows: Share | None
+    total: Share | None = None
+    apart: bool = False
     """Whether `rows` counts the purged table alone, and `total` the rows of all tables."""
 
     @property
     def reason(self) -> str | None:
-        if self.rows == 0:
-            return "max-rows"
-        return "max-total" if self.total == 0 else None
+        return next((share.limit for share in (self.rows, self.total) if share is not None and not share.rows), None)
 
     def within(self, size: Size) -> Size:
         """Return the size, cut to the rows acquired."""
-        if not self.whole:
+        if not self.apart:
             return size if self.rows is None else within(size, self.rows)
         size = replace(size, parents=self.rows)
         return size if self.total is None else within(size, self.total)
@@ -73,16 +71,16 @@ class Limits:
 
     def acquire(self, rows: int) -> Acquired:
         """Acquire what a batch of so many rows may use; the caller gives it back to `release`, whatever it is."""
-        acquired = Acquired(self.rows.acquire(rows))
+        acquired = Acquired(_share("max-rows", self.rows, rows))
         if self.total is None or acquired.reason is not None:
             return acquired
-        return replace(acquired, total=self.total.acquire(rows), whole=True)
+        return replace(acquired, total=_share("max-total", self.total, rows), apart=True)
 
     def release(self, acquired: Acquired, rows: int | None, total: int | None) -> None:
         """Give back what a batch acquired; it used `rows`, and `total` of all tables. None: perhaps all of it."""
-        self.rows.release(acquired.rows, acquired.rows or 0 if rows is None else rows)
-        if self.total is not None and acquired.whole:
-            self.total.release(acquired.total, acquired.total or 0 if total is None else total)
+        _release(self.rows, acquired.rows, rows)
+        if self.total is not None and acquired.apart:
+            _release(self.total, acquired.total, total)
 
     @property
     def spent(self) -> bool:
@@ -104,6 +102,16 @@ class Limits:
         return None
 
 
+def _share(limit: str, budget: Budget, rows: int) -> Share | None:
+    most, acquired = budget.most, budget.acquire(rows)
+    return None if acquired is None else Share(limit, acquired, acquired if most is None else most)
+
+
+def _release(budget: Budget, acquired: Share | None, rows: int | None) -> None:
+    most = 0 if acquired is None else acquired.rows
+    budget.release(most, most if rows is None else rows)
+
+
 REFUSED_SHARE, TRIED = 0.1, 1_000
 """A run ends if at least this share of its rows is refused, once at least so many were tried."""
 
@@ -116,8 +124,9 @@ def refused_too_often(limits: Limits, refused: int, changed: int) -> bool:
     return refused > limits.rejected or (tried >= TRIED and refused >= REFUSED_SHARE * tried)
 
 
-def within(size: Size, acquired: int) -> Size:
+def within(size: Size, acquired: Share) -> Size:
     """Return the size, cut to what was acquired from the budget: a plain range may change twice its aim."""
-    if 2 * size.rows <= acquired:
+    if 2 * size.rows <= acquired.rows:
         return size
-    return replace(size, rows=min(size.rows, acquired), exact=True, cut=acquired < size.rows)
+    cut = acquired if acquired.rows < size.rows else None
+    return replace(size, rows=min(size.rows, acquired.rows), exact=True, cut=cut)

@@ -184,6 +184,8 @@ def _batch(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Cl
     used = 1
     try:
         done = _bounded(job, emit, stop, stats, clock)
+        if isinstance(done, Outcome) and done.larger:
+            done = _bounded(job, emit, stop, stats, clock, larger=True)
         used = done.batches if isinstance(done, Outcome) else 0
         return done
     finally:
@@ -191,24 +193,21 @@ def _batch(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Cl
             batches.release(1, used)
 
 
-def _bounded(job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock) -> Outcome | Ending | None:
+def _bounded(
+    job: LoopSettings, emit: Emit, stop: Stop, stats: RunStats, clock: Clock, *, larger: bool = False
+) -> Outcome | Ending | None:
     """Do one batch of no more rows than the limits leave, and retry it after temporary errors."""
     # Acquired once for all attempts: one of them may turn out to have been applied after all.
-    acquired = job.limits.acquire(2 * job.pacing.size().rows)
+    acquired = job.limits.acquire(2 * job.pacing.size(larger=larger).rows)
     rows = total = None if acquired.reason is None else 0  # None: perhaps all of them, as after an error
-    attempt = _Attempts(job, emit, stop, stats, clock, acquired)
+    attempt = _Attempts(job, emit, stop, stats, clock, acquired, larger)
     try:
         if acquired.reason is not None:
             return Ending(acquired.reason, Exit.DONE)
         outcome = retrying(
-            job.retry_timeout,
-            attempt,
-            stopped=lambda: stop.asked,
-            at_once=attempt.at_once,
-            on_retry=attempt.failed,
-            sleep=stop.sleep,
-            clock=clock,
-        )
+            job.retry_timeout, attempt, stopped=lambda: stop.asked, at_once=attempt.at_once, on_retry=attempt.failed,
+            sleep=stop.sleep, clock=clock,
+        )  # fmt: skip
         rows, total = (outcome.rows, outcome.changed) if outcome else (0, 0)
         return outcome
     finally:
@@ -225,6 +224,7 @@ class _Attempts:
     stats: RunStats
     clock: Clock
     acquired: Acquired
+    larger: bool
     rows: int = 0
     """The rows that the last attempt aimed to change."""
     skip_locked: bool = False
@@ -234,7 +234,7 @@ class _Attempts:
     def __call__(self) -> Outcome | None:
         if self.failures and _paused(self.job):
             return Outcome(0, 0)  # the run waits until it is resumed, and then tries the batch again
-        size = self.acquired.within(self.job.pacing.size(self.skip_locked))
+        size = self.acquired.within(self.job.pacing.size(self.skip_locked, larger=self.larger))
         size = replace(size, follows=_follows(self.job, self.acquired))
         self.rows, before = size.rows, self.clock()
         outcome = self.job.step(size)
@@ -244,7 +244,7 @@ class _Attempts:
 
     def at_once(self, error: TransientError) -> bool:
         """Whether to try again at once with half the rows; that may outlast the retry timeout, but ends at one row."""
-        return isinstance(error, TimedOutError) and self.rows > 1 and not self.stop.asked
+        return isinstance(error, TimedOutError) and self.rows > 1 and not (self.larger or self.stop.asked)
 
     def failed(self, error: TransientError, attempts: int, pause: float) -> None:
         """Count the failure, adapt the next attempt, and emit Retried, before the pause."""
@@ -269,7 +269,7 @@ def _account(job: LoopSettings, emit: Emit, stats: RunStats, size: Size, outcome
         stats.slowest_batch = max(stats.slowest_batch, seconds)
         stats.locked += outcome.locked
         stats.rejected.add(outcome.rejected)
-        if not outcome.undone and not outcome.trial:
+        if not (outcome.undone or outcome.trial or size.larger):
             tried = outcome.changed + outcome.refused
             job.pacing.observe(size, tried, outcome.read, seconds - outcome.extra_seconds)
     if outcome.undone:

@@ -31,6 +31,8 @@ class Outcome:
     """Seconds spent on isolating rejected rows or on reading ahead, which a smaller batch would not save."""
     last: bool = False
     """Whether the worker that did the batch has nothing left to do, so that no pause follows."""
+    larger: bool = False
+    """Whether nothing was done, as the next rows can only go together: a larger batch may hold them."""
     replan: str | None = None
     """Why the run should change its strategy."""
 

@@ -28,6 +28,8 @@ RECENT = 16
 """How many of the last batches tell how long an empty batch would take."""
 DIFFERENT = 1.4
 """The largest of these batches must be this many times the smallest to tell that."""
+MOST_TOGETHER = 10_000
+"""Rows of a batch whose size was not asked for that can only go together, as they refer to each other in a circle."""
 SMALL = 500
 """Below this many rows read and changed, a batch hardly takes longer for its rows."""
 
@@ -54,15 +56,19 @@ class Pacing:
         self._overhead = 0.0
         self._plan_flip = PlanFlip()
 
-    def size(self, skip_locked: bool = False) -> Size:
-        """Return the size of the next batch."""
+    def size(self, skip_locked: bool = False, *, larger: bool = False) -> Size:
+        """Return the size of the next batch; `larger`: for rows that can only go together, and did not fit."""
         rows = max(1, round(self._rows))
         if self.fixed is None and self.most_rows is not None:
             rows = min(rows, self.most_rows)
         read = max(rows, round(self._read))
         if read <= NEARLY_PLAIN * rows:
             read = min(read, 2 * rows)
-        return Size(rows=rows, read=read, skip_locked=skip_locked)
+        most = round(min(self._ceiling(), MOST_TOGETHER))
+        together = most if self.fixed is None and rows < most and not larger else None
+        if larger:
+            rows, read = max(rows, most), max(read, most)
+        return Size(rows=rows, read=read, together=together, larger=larger, skip_locked=skip_locked)
 
     def observe(self, size: Size, rows: int, read: int, seconds: float) -> None:
         """Learn from a batch that was committed: the share that matched, and whether there was time for more.

@@ -5,16 +5,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 import sqlalchemy as sa
 
+from batchops.bulk.children.circles import CircleTooLargeError
 from batchops.bulk.children.generations import Above, above_by_value, generations
 from batchops.bulk.children.graph import STOPPED, Component, Edge, name_of
-from batchops.bulk.children.members import CircleTooLargeError, Members, MemberSearch, Room
+from batchops.bulk.children.members import Members, MemberSearch, Room
 from batchops.bulk.children.shape import FamilyShapes, Row, Shape, compares_exactly
 from batchops.bulk.children.statements import FamilyStatements, Where
 from batchops.bulk.execution import Removal
 from batchops.db.backend import Backend
 from batchops.db.table import Table
 from batchops.db.types import KeyValue
-from batchops.errors import LimitReachedError, RowRefusedError
+from batchops.errors import RowRefusedError
 
 MOST_LISTED = 5_000
 """Rows of a table that are listed at a time."""
@@ -28,7 +29,7 @@ class Families:
 
     def __init__(
         self, backend: Backend, connection: sa.Connection, shapes: FamilyShapes, removal: Removal, most: int,
-        parents: int | None = None, *, cut: bool = False, first: bool = False,
+        parents: int | None = None,
     ) -> None:  # fmt: skip
         self._backend = backend
         self._shapes = shapes
@@ -37,10 +38,6 @@ class Families:
         self._members = MemberSearch(backend.foreign_keys, self._statements, shapes)
         self._connection = connection
         self._root = shapes.component(shapes.graph.root)
-        self._cut = cut
-        """Whether a limit left no more than `most`, so that a later run may change more."""
-        self._first = first
-        """Whether this process has changed nothing before, so that a later run has no more left of the limit."""
         self._all = self.left = most
         """How many more rows may be changed."""
         self.parents = parents
@@ -80,7 +77,6 @@ class Families:
                 if self.left < self._all:  # it may fit into the next transaction, which has changed nothing yet
                     return False
                 if self._removal.exact or not self._open_circle(component, table, rows):
-                    self._end_by_limit(component)
                     raise
                 return False
             if not self._clear(component, part) or not self._room(component).holds(part):
@@ -98,15 +94,6 @@ class Families:
         if len(component.tables) == 1:
             return Room(min(self.left, self.parents))
         return Room(self.left, name_of(self._shapes.graph.root), self.parents)
-
-    def _end_by_limit(self, component: Component) -> None:
-        """Raise LimitReachedError if a circle may be too large only because a limit has left so few rows."""
-        if self._first:
-            return
-        if self._cut:
-            raise LimitReachedError("max-total")
-        if component is self._root and self.parents is not None and self.parents < self.left:
-            raise LimitReachedError("max-rows")
 
     def _open_circle(self, component: Component, table: Table, rows: list[Row]) -> bool:
         """Set these rows' own references within the component to NULL. Return whether that changed any.

@@ -15,6 +15,10 @@ from batchops.sql.expression import parse_assignment
 from batchops.sql.selection import Selection, user_sql
 
 
+class MarkFirstError(Exception):
+    """A family is too large for one batch, and its parent has to be marked first."""
+
+
 @dataclass(frozen=True)
 class Mark:
     """A column and its value. Once a row is marked, it has to have the mark, and no longer to match the condition."""

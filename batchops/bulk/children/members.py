@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from batchops.bulk.children.circles import CircleTooLargeError
 from batchops.bulk.children.graph import Component, Edge, name_of
 from batchops.bulk.children.shape import FamilyShapes, Row
 from batchops.bulk.children.statements import FamilyStatements
@@ -22,17 +23,6 @@ _READS = 3
 """How often rows are read if others change them before they are locked."""
 Rows = Mapping[TableName, list[Row]]
 _Named = tuple[TableName, KeyValue]
-
-
-class CircleTooLargeError(RowRefusedError):
-    """Rows refer to each other in a circle; no part of it can be deleted by itself."""
-
-    def __init__(self, component: Component, most: int) -> None:
-        names = ", ".join(edge.name for edge in component.edges)
-        super().__init__(
-            f"rows refer to each other in a circle by {names} that is larger than a batch of {most:,} rows",
-            "raise --batch-size, or set the reference of one of them to NULL.",
-        )
 
 
 @dataclass(frozen=True)
@@ -100,7 +90,7 @@ class MemberSearch:
             if again := next((named for named in names if named in before), None):
                 # It refers to another row of its generation, or, in a circle, to itself. Following it alone tells.
                 if again in alone:
-                    raise CircleTooLargeError(component, room.rows)
+                    raise CircleTooLargeError(component)
                 alone.add(again)
                 deepest, names, before = {again[0]: [names[again]]}, {again: names[again]}, set()
             before |= names.keys()

@@ -12,6 +12,10 @@ MOST_READ, READ_EACH = 100_000, 100
 """The most rows that a batch reads to find its parents: the first, or the second for each parent if that is more."""
 
 
+class TooManyRowsError(Exception):
+    """Several parents have more rows in their families than a batch may change."""
+
+
 @dataclass
 class ParentPace:
     """Learns how many rows there are to a parent, and how many are read to find one. For one worker."""
@@ -25,7 +29,7 @@ class ParentPace:
     def size(self, size: Size) -> Size:
         """Return the size for the strategy, which finds the parents."""
         parents = max(1, round(size.rows / max(1.0, self.each)))
-        for most in (self._most, size.parents):
+        for most in (self._most, size.parents.rows if size.parents else None, 1 if size.larger else None):
             parents = parents if most is None else min(parents, most)
         read = max(parents, min(round(parents / max(self.share, 1e-9)), max(READ_EACH * parents, MOST_READ)))
         return replace(size, rows=parents, read=read, exact=True)

@@ -8,8 +8,10 @@ from dataclasses import replace
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from batchops.bulk.children.circles import AT_ONCE, CircleTooLargeError, larger_than_may_be
 from batchops.bulk.children.families import Families
-from batchops.bulk.children.pace import ParentPace, most_rows
+from batchops.bulk.children.mark import MarkFirstError
+from batchops.bulk.children.pace import ParentPace, TooManyRowsError, most_rows
 from batchops.bulk.children.parents import Parents
 from batchops.bulk.children.shape import Row
 from batchops.bulk.children.statements import FamilyStatements
@@ -25,9 +27,9 @@ from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.db.database import Database
 from batchops.db.table import Table
 from batchops.db.types import KeyValue
-from batchops.errors import LockTimeoutError, RefusedError, RowRefusedError
+from batchops.errors import LockTimeoutError, RefusedError, RowRefusedError, TimedOutError
 from batchops.ledger.ledger import Ledger
-from batchops.ledger.rejected_rows import CHANGED, LOCKED, PARTIAL, RejectedRow
+from batchops.ledger.rejected_rows import CHANGED, LOCKED, UNMATCHED, RejectedRow, begun
 from batchops.ledger.run import Worker
 from batchops.runtime.batch_size import Size
 from batchops.runtime.outcome import Outcome
@@ -38,14 +40,6 @@ ROUNDS = 3
 
 VISITS = 2
 """How often a parent is visited again if rows of its family are locked."""
-
-
-class _TooManyRowsError(Exception):
-    """Several parents have more rows in their families than a batch may change."""
-
-
-class _MarkFirstError(Exception):
-    """A family is too large for one batch, and its parent has to be marked first."""
 
 
 class FamilyStep(BulkStep):
@@ -72,8 +66,6 @@ class FamilyStep(BulkStep):
         """Whether only a part of that family fits into the batch."""
         self._tried: Counter[KeyValue | None] = Counter()
         """How often each parent was refused while it was alone in its batch."""
-        self._some = False
-        """Whether this process has changed rows."""
         self._lost = 0.0
         """Seconds that attempts at the batch in hand took whose families held too many rows."""
 
@@ -86,12 +78,20 @@ class FamilyStep(BulkStep):
             tried = time.perf_counter()
             try:
                 return self._batch_of(few, size)
-            except _TooManyRowsError:
+            except TooManyRowsError:
                 if not self._next_parents.elsewhere():
                     self._pace.too_many(few.rows)
                 self._lost += time.perf_counter() - tried
-            except _MarkFirstError:
+            except MarkFirstError:
                 return self._mark(replace(few, rows=1), size)
+            except CircleTooLargeError as circle:
+                if few.rows == 1:
+                    return self._enlarge(circle, few, size)
+                self._pace.only(1)
+            except TimedOutError as error:
+                if not size.larger:
+                    raise
+                return self._reject(few, size, RowRefusedError(f"{AT_ONCE}: {error.message}"))
             except LockTimeoutError:  # a row of a family is locked; locked parents are left out already
                 if not size.skip_locked or begun is not None:
                     raise
@@ -108,6 +108,12 @@ class FamilyStep(BulkStep):
                 else:
                     return self._reject(few, size, error)
         return None
+
+    def _enlarge(self, circle: CircleTooLargeError, few: Size, size: Size) -> Outcome | None:
+        """Ask for a larger batch; where there may be none, reject the parent."""
+        if size.together is not None and size.cut is None:
+            return Outcome(0, 0, larger=True)
+        return self._reject(few, size, larger_than_may_be(circle, self._shapes, size))
 
     def _batch_of(self, few: Size, size: Size) -> Outcome | None:
         reading = ready(self._strategy, self.cursor)
@@ -131,7 +137,6 @@ class FamilyStep(BulkStep):
             self._execution.record(connection, batch, after)
         self._searching = bool(done.refused) or self._search.expects(few.rows)
         self._pace.observe(few.rows, self._parents, batch.read, self._gone)
-        self._some |= self._gone > 0
         return replace(
             self._recorded(after), rejected=tuple(row.as_event for row in named), size=size,
             refused=len(done.refused), extra_seconds=done.seconds + reading + self._found_in(), last=cursor.over,
@@ -146,9 +151,8 @@ class FamilyStep(BulkStep):
         """Set the counts for a batch: its transaction has changed nothing yet."""
         most = size.rows if few.rows == 1 else most_rows(size)  # a part of one family may go by itself
         backend, removal = self._database.backend, self._execution
-        self._families = Families(
-            backend, connection, self._shapes, removal, most, size.parents, cut=size.cut, first=not self._some
-        )
+        parents = None if size.parents is None else size.parents.rows
+        self._families = Families(backend, connection, self._shapes, removal, most, parents)
         self._parents, self._open = 0, False
         self._alone = batch.keys[0] if few.rows == 1 and batch.keys else None
 
@@ -195,9 +199,9 @@ class FamilyStep(BulkStep):
 
     def _open_family(self, parents: int) -> None:
         if self._alone is None or parents > 1:
-            raise _TooManyRowsError
+            raise TooManyRowsError
         if self._children.mark is not None and self.cursor.ranges[0].begun != MARKED:
-            raise _MarkFirstError
+            raise MarkFirstError
         self._parents, self._open = 1, True
 
     def _chosen(self, connection: sa.Connection, few: Size) -> Batch | None:
@@ -216,7 +220,7 @@ class FamilyStep(BulkStep):
         shape, statements = self._shapes.root, FamilyStatements(self._database.backend, connection)
         if not statements.any(shape.table, (statements.named(shape, [key]),)):
             return batch.cursor, ()  # the session that deleted it had to delete its children too
-        return batch.cursor, self._named(connection, batch, key, PARTIAL)
+        return batch.cursor, self._named(connection, batch, key, UNMATCHED)
 
     def _first(self, cursor: Cursor, key: KeyValue, begun: int) -> Cursor:
         """Return the cursor that visits this parent before all others."""
@@ -230,7 +234,7 @@ class FamilyStep(BulkStep):
     def _mark(self, few: Size, size: Size) -> Outcome | None:
         """Mark the parent, in a commit of its own: from now on its mark must hold, and not its condition."""
         mark, shape, backend = self._children.mark, self._shapes.root, self._database.backend
-        assert mark is not None  # _MarkFirstError is raised only with a mark
+        assert mark is not None  # MarkFirstError is raised only with a mark
         with self._database.transaction() as connection:
             batch = self._chosen(connection, few)
             if batch is None or batch.where is None:
@@ -276,7 +280,8 @@ class FamilyStep(BulkStep):
             if batch is None or batch.cursor == self.cursor:
                 raise refused
             self._begin(connection, batch, few, size)
-            named = self._named(connection, batch, batch.keys[0], refused.message) if batch.keys else ()
+            reason = refused.message if self.cursor.ranges[0].begun is None else begun(refused.message)
+            named = self._named(connection, batch, batch.keys[0], reason) if batch.keys else ()
             after = self._advanced(batch.cursor, batch, 0, len(named))
             self._note(connection, after, named)
         return replace(self._recorded(after), rejected=tuple(row.as_event for row in named), size=size)

@@ -114,9 +114,15 @@ class Cursor:
         return Cursor(tuple(_range(*range_) for range_ in kept["ranges"]), kept["pass"], kept["base"])
 
 
-def coming_back(text: str, keys: Sequence[KeyValue]) -> str:
-    """The cursor that the ledger has, visiting these keys as well once the rest is done."""
-    return Cursor.loaded(text).revisit_later(Range(None, None, tuple(keys))).dumped()
+def coming_back(text: str, keys: Sequence[KeyValue], begun: Sequence[KeyValue] = ()) -> str:
+    """The cursor that the ledger has, visiting these rows as well once the rest is done.
+
+    `begun`: those of whose children some are gone. Where the job has a mark, they got it before that.
+    """
+    cursor = Cursor.loaded(text)
+    for some, how in ((keys, None), (begun, MARKED)):
+        cursor = cursor.revisit_later(Range(None, None, tuple(some), begun=how)) if some else cursor
+    return cursor.dumped()
 
 
 def _dumped(range_: Range) -> list[Any]:

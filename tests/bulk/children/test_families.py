@@ -1,6 +1,7 @@
 """Families in one transaction, and in several where one is too large: bounds, what is begun, and what is partial."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,6 +95,52 @@ def test_a_parent_that_matches_no_longer_is_partial(database: Database) -> None:
     again = library.purge(**shop.job(database, batch_size=SIZE))
     assert again.reason == "done"
     assert shop.seen(database) == shop.wanted(before)
+
+
+@pytest.mark.parametrize("verb", [library.purge, library.archive])
+def test_a_parent_that_is_refused_late_is_partial(database: Database, tmp_path: Path, verb: Any) -> None:
+    """Some of its family is gone by then; the others of the run go."""
+    job = refused_late(database) | ({"to": f"{tmp_path}/", "format": "jsonl"} if verb is library.archive else {})
+    finished = verb(**job, on_event=Batches(lambda _: visit(database)))
+    assert (finished.reason, finished.exit, finished.rejected) == ("incomplete", 3, 1), finished
+    assert finished.families is not None
+    assert (finished.families.partial, finished.families.begun) == (1, 0)
+    assert "1 of the rejected rows had lost some children before" in (finished.error.message if finished.error else "")
+    assert 0 < database.scalar("SELECT count(*) FROM items WHERE order_id = 2") < 300
+    assert database.scalar("SELECT count(*) FROM customers WHERE gone = 1") == 1
+    assert not shop.lost(database)
+    database.execute("DELETE FROM visits")
+    again = verb(**job)
+    assert (again.reason, again.rows) == ("done", 1), again
+
+
+@pytest.mark.full
+def test_a_parent_that_was_marked_is_tried_again_by_its_mark(database: Database) -> None:
+    """Its condition does not hold any more; the run that --max-rejected has ended goes on with it."""
+    job = refused_late(database) | {"mark": "gone = 2", "max_rejected": 0}
+    first = library.purge(**job, on_event=Batches(lambda _: visit(database)))
+    assert (first.reason, first.families and first.families.partial) == ("max-rejected", 1), first
+    assert database.scalar("SELECT gone FROM customers WHERE id = 3") == 2
+    database.execute("DELETE FROM visits")
+    again = library.purge(**job)
+    assert again.reason == "done", again
+    assert database.scalar("SELECT count(*) FROM customers WHERE gone > 0") == 0
+
+
+def refused_late(database: Database) -> dict[str, Any]:
+    """A job that needs some batches for customer 3, and refuses it from its first visit on."""
+    shop.make(database, customers=10)
+    shop.add_items(database, order=2, count=300)
+    database.execute("DELETE FROM visits")
+    return shop.job(database, edge=["visits.customer_id = refuse"], batch_size=SIZE)
+
+
+def visit(database: Database) -> None:
+    """By customer 3, once the family was begun."""
+    database.execute(
+        "INSERT INTO visits SELECT 1, 3 FROM customers WHERE id = 3 AND NOT EXISTS (SELECT 1 FROM visits)"
+        " AND (SELECT count(*) FROM items WHERE order_id = 2) < 300"
+    )
 
 
 @pytest.mark.full

@@ -1,0 +1,36 @@
+"""Rows that refer to each other in a circle, and can only go together: what keeps them where a batch has no room."""
+
+from batchops.bulk.children.graph import Component
+from batchops.bulk.children.shape import FamilyShapes
+from batchops.errors import LimitReachedError, RowRefusedError
+from batchops.runtime.batch_size import Share, Size
+
+AT_ONCE = "rows refer to each other in a circle, and to change them at once takes too long"
+
+
+class CircleTooLargeError(Exception):
+    """A batch may not hold a circle of rows, and no part of it can be deleted by itself."""
+
+    def __init__(self, component: Component) -> None:
+        super().__init__()
+        self.component = component
+
+
+def larger_than_may_be(circle: CircleTooLargeError, shapes: FamilyShapes, size: Size) -> RowRefusedError:
+    """Why its parent is rejected; LimitReachedError where the next run may have more room."""
+    names = ", ".join(edge.name for edge in circle.component.edges)
+    what = f"rows refer to each other in a circle by {names}"
+    limit = _limit(circle, shapes, size)
+    if limit is None:
+        return RowRefusedError(f"{what} that is larger than a batch of {size.rows:,} rows: raise --batch-size")
+    if not limit.whole:
+        raise LimitReachedError(limit.limit)
+    return RowRefusedError(f"{what} that is larger than --{limit.limit} {limit.of}: raise it")
+
+
+def _limit(circle: CircleTooLargeError, shapes: FamilyShapes, size: Size) -> Share | None:
+    """What leaves it too little room; None: the size of a batch."""
+    parents, of_root = size.parents, circle.component is shapes.component(shapes.graph.root)
+    if of_root and parents is not None and parents.rows < size.rows:
+        return parents
+    return size.cut
