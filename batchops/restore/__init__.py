@@ -1,1 +1,1 @@
-"""The verb restore: archived rows back into a table, typed as they were."""
+"""The verb restore: puts archived rows back into tables, with the values and types that they had."""

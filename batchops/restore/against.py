@@ -1,4 +1,4 @@
-"""Which archived rows are in their table as well: with the same content, or with another."""
+"""Compares archived rows with their table: which are there too, with the same content or with other content."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -17,35 +17,35 @@ from batchops.restore.source import ArchivedRows, Place, RowsAt
 from batchops.runtime.refusal import refuse
 
 BLOCK = 2_000
-"""Rows that are compared at once."""
+"""Rows that are compared at a time."""
 NAMED = 10
-"""Rows of each kind that are named."""
+"""The most rows of each kind whose keys are listed."""
 
 
 @dataclass
 class Both:
-    """Of one archived table."""
+    """How many rows of one archived table are in the database too."""
 
     table: str
     rows: int = 0
-    """Archived rows that were looked for."""
+    """Archived rows that were compared."""
     same: int = 0
-    """Those that are in the table too, as they were archived."""
+    """Archived rows that are in the table too, with the same content."""
     other: int = 0
-    """Those whose keys are in the table, with other content."""
+    """Archived rows whose keys are in the table, with other content."""
     kept: int = 0
-    """Copied rows, which stayed in the table, and are there as they were copied."""
+    """Copied rows that stayed in the table, with the content that was copied."""
     changed: int = 0
-    """Copied rows whose keys are in the table, with other content by now."""
+    """Copied rows whose keys are in the table, with other content since."""
     same_rows: list[str] = field(default_factory=list)
     other_rows: list[str] = field(default_factory=list)
-    """The first of each, by their keys."""
+    """The keys of the first rows of `same` and of `other`."""
     problem: str = ""
-    """Why they could not be compared."""
+    """Why the rows could not be compared; "" if they were."""
 
 
 def compared(database: Database, destination: Destination, inside: Contents) -> Iterator[Both]:
-    """Each archived table with the one of that name; nothing is written that stays."""
+    """Compare each archived table with the table of that name. The database stays unchanged."""
     for label in dict.fromkeys(one.table.label for one in inside.of()):
         found = Both(label)
         try:
@@ -102,6 +102,6 @@ def _compare_block(
 
 
 def _name(matched: Matched, line: bytes, key: Sequence[str]) -> str:
-    """A row of the table, for people."""
+    """Return the key of a row of the table as text for people."""
     fields = dict(zip((one.target.name for one in matched.columns), matched.comparable(line), strict=True))
     return ", ".join(f"{name}={(fields[name] or b'NULL').decode('utf-8', 'backslashreplace')}" for name in key)

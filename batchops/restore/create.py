@@ -1,4 +1,4 @@
-"""The table that a restore makes where none is: archived columns, their types and their key."""
+"""Makes a missing table for a restore, with the archived columns, their types and their key."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from batchops.runtime.refusal import Refusal
 
 
 class _Spelled(sa.types.UserDefinedType[Any]):
-    """A type as the database spells it."""
+    """A column type, given in the database's own SQL."""
 
     cache_ok = True
 
@@ -21,12 +21,12 @@ class _Spelled(sa.types.UserDefinedType[Any]):
         self.text = text
 
     def get_col_spec(self, **_: Any) -> str:
-        """For the statement."""
+        """Return the SQL of the type."""
         return self.text
 
 
 def new_table(archived: ArchivedTable, schema: str | None, name: str, loading: RowLoading) -> CreateTable:
-    """The statement that makes it. What the database computed is a column like others in it."""
+    """Return the statement that makes the table. A generated column becomes an ordinary one in it."""
     columns: list[sa.Column[Any]] = [
         sa.Column(
             quoted(column.name),
@@ -41,7 +41,7 @@ def new_table(archived: ArchivedTable, schema: str | None, name: str, loading: R
 
 
 def untaken(archived: ArchivedTable, loading: RowLoading) -> Sequence[Refusal]:
-    """Columns for which this database has no type."""
+    """Return a refusal for each archived column that this database has no type for."""
     return [
         Refusal(
             "types",

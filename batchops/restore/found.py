@@ -1,4 +1,4 @@
-"""What a restore is about: rows of one archived table, and the table that takes them."""
+"""Finds what to restore: the segments of each archived table, and the table to restore them into."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -21,30 +21,30 @@ from batchops.sql.selection import user_sql
 
 @dataclass(frozen=True)
 class Found:
-    """Segments of one table, and the target."""
+    """The segments of one archived table, and the target."""
 
     destination: Destination
     label: str
     segments: tuple[FoundSegment, ...]
     archived: ArchivedTable
-    """As the last run archived it."""
+    """The archived table, as the last run saw it."""
     schema: str | None
     name: str
     table: Table | None
-    """None: it is to be made."""
+    """The target; None if the restore has to make it."""
     nulled: tuple[FoundSegment, ...] = ()
-    """Values of its rows that an archive has set to NULL; without `segments` its rows are not archived."""
+    """Segments with values of its rows that an archive set to NULL. Without `segments`, its rows are not archived."""
 
     @property
     def into(self) -> str:
-        """The target for people."""
+        """Return the label of the target."""
         if self.table is not None:
             return self.table.label
         return self.name if self.schema in (None, "public") else f"{self.schema}.{self.name}"
 
     @property
     def whole(self) -> ArchivedTable:
-        """A table that takes the rows of all runs: the last one's columns, and those that only earlier ones had."""
+        """Return a table for the rows of all runs: with the columns of the last run, and those of earlier ones only."""
         own = {column.name: column for column in self.archived.columns}
         earlier = {column.name: column for table in self.tables for column in table.columns}
         everywhere = set(own).intersection(*({column.name for column in table.columns} for table in self.tables))
@@ -54,14 +54,14 @@ class Found:
 
     @property
     def tables(self) -> list[ArchivedTable]:
-        """The archived table as it was in each run, without repetitions."""
+        """Return the different forms that the archived table had in the runs."""
         return [*dict.fromkeys(one.table for one in self.segments)]
 
 
 def find(
     connection: sa.Connection, spec: RestoreSpec, database: Database, destination: Destination, inside: Contents
 ) -> tuple[Found, ...]:  # fmt: skip
-    """The archived tables that are restored, each with its target; NotFoundError where nothing is archived so."""
+    """Return the archived tables to restore, each with its target; raise NotFoundError if there are none."""
     labels = _chosen(inside, spec, destination.shown)
     if len(labels) > 1 and (spec.where is not None or spec.into is not None):
         flag = "--where" if spec.where is not None else "--into"
@@ -93,7 +93,7 @@ def _found(
     except NotFoundError:
         table = None
     schema, name = database.backend.catalog.unlabelled(into) if table is None else (table.schema, table.name)
-    # What may be in its table too, or archived anew since, must not come before what certainly is not.
+    # Undecided rows, which may be in the table or archived again since, must come after the others.
     ordered = sorted(segments, key=lambda one: one.undecided)
     nulled = [one for one in inside.nulled(spec.of_run) if one.table.label == label and spec.where is None]
     return Found(destination, label, tuple(ordered), archived, schema, name, table, tuple(nulled))
@@ -103,7 +103,7 @@ def _only_nulled(
     connection: sa.Connection, spec: RestoreSpec, database: Database, destination: Destination, inside: Contents,
     labels: Sequence[str],
 ) -> Iterator[Found]:  # fmt: skip
-    """Tables whose rows have stayed; where there is no such table, there are none of its rows either."""
+    """Yield the tables whose rows stayed and lost references only. A table that is gone has no such rows: skip it."""
     others: dict[str, list[FoundSegment]] = {}
     for one in inside.nulled(spec.of_run) if spec.where is None and spec.into is None else ():
         if one.table.label not in labels:
@@ -116,7 +116,7 @@ def _only_nulled(
 
 
 def identity(verb: str, spec: RestoreSpec, found: Sequence[Found]) -> dict[str, Any]:
-    """What makes the job this one; what happens to conflicts may change from run to run."""
+    """Return what identifies the job. --on-conflict is no part of it, and may change from run to run."""
     one = found[0] if len(found) == 1 else None
     return {
         "verb": verb, "from": found[0].destination.place, "table": one.label if one else "", "of_run": spec.of_run,
@@ -126,14 +126,14 @@ def identity(verb: str, spec: RestoreSpec, found: Sequence[Found]) -> dict[str, 
 
 
 def key_of(table: Table, archived: ArchivedTable) -> tuple[str, ...]:
-    """The columns by which rows are the same: a key of the target that was archived, its primary key first."""
+    """Return the columns that identify a row: a key of the target that was archived, the primary key if possible."""
     return table.key_within([column.name for column in archived.columns])
 
 
 def condition_of(
     spec: RestoreSpec, database: Database, label: str, archived: ArchivedTable
 ) -> sa.ColumnElement[bool] | None:  # fmt: skip
-    """The user's condition; UsageError where it is none."""
+    """Return the user's condition, None without --where; raise UsageError if it is not valid."""
     if spec.where is None:
         return None
     names = [column.name for column in archived.columns]
@@ -146,12 +146,12 @@ def condition_of(
 
 
 def _label_here(label: str, archived: ArchivedTable, database: Database) -> str:
-    """Schemas of another family's database mean nothing here."""
+    """Return the label of the table in this database: without the schema if another family's database gave it."""
     return label if archived.family == database.backend.row_loading.family else label.rpartition(".")[2]
 
 
 def _chosen(inside: Contents, spec: RestoreSpec, shown: str) -> list[str]:
-    """The archived table that was asked for, or all of the run; NotFoundError with the names."""
+    """Return the label of the table in --table, or of all that the run archived; NotFoundError if there are none."""
     labels = [*dict.fromkeys(one.table.label for one in inside.of())]
     asked = spec.table
     if not labels:

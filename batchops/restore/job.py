@@ -1,4 +1,4 @@
-"""A restore on one database: lease, ledger, heartbeat and control around the loop."""
+"""A restore on one database: the lease, ledger, heartbeat and control around the loop."""
 
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
@@ -46,25 +46,25 @@ from batchops.version import __version__
 
 _TRY_AGAIN = "fix the cause; --restart --on-conflict skip then restores the rows that are missing"
 END_TIMEOUT = 3.0
-"""Seconds to get the end of a run written down."""
+"""Seconds during which recording the end of a run is retried."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """The target, once it is there, and how archived columns go into it."""
+    """The targets, once they exist, and how archived columns map to them."""
 
     targets: Mapping[str, Target]
-    """By the archived table's label, parents first."""
+    """The targets by the archived table's label, parents first."""
     matched: Callable[[ArchivedTable], Matched]
     watched: tuple[ChosenThrottle, ...]
-    """What the run waits for."""
+    """The throttles of the run."""
     filled: Mapping[str, str | None]
-    """What the server remembers each table by, where it does; by the archived table's label."""
+    """The server's own identity of each target, if it has one, by the archived table's label."""
 
 
 @dataclass(frozen=True)
 class RestoreJob:
-    """A restore that is prepared on one database."""
+    """A restore prepared on one database."""
 
     spec: RestoreSpec
     database: Database
@@ -73,15 +73,15 @@ class RestoreJob:
     plan: FactsPlan
     work: Work
     identify: Callable[[], str]
-    """The job's key in the ledger, once that is there."""
+    """Returns the job's key in the ledger, once the ledger exists."""
     ready: Callable[[], Ready]
-    """Makes the table where there is none."""
+    """Makes missing tables, and returns the targets."""
     next: str = ""
-    """The command that continues it."""
+    """The command that continues the restore."""
     recipe_job: str = ""
 
     def run(self, emit: Emit, stop: Stop) -> Finished:
-        """Run it. After it has begun, every error is in what is returned; before that it is raised."""
+        """Run the restore. An error before it begins is raised; a later one is in what this returns."""
         refuse(self.plan.refusals)
         if self.work.done and self.work.last is not None:
             return _already_done(self, self.work.last, emit)
@@ -97,7 +97,7 @@ class RestoreJob:
         return whole_run(emit, stop, work, ended, grace_of(self.spec, self.database), undone=True)
 
     def not_run(self, reason: str) -> Finished:
-        """The end of a job that is not run."""
+        """Return the end of a job that is not run."""
         code, error = (Exit.FAILED if reason == "declined" else Exit.DONE), None
         if (refused := refusal(self.plan.refusals)) is not None:
             code, error = refused.exit, Failure(refused.reason, refused.message, refused.hint)
@@ -110,7 +110,7 @@ def _work(
     job: RestoreJob, ready: Ready, held: lease.Lease, row: Run, stats: RunStats, skipped: list[int],
     emitter: EventEmitter, stop: Stop,
 ) -> Finished:  # fmt: skip
-    """Run from Started to the end, and record the end in the ledger."""
+    """Run from the event Started to the end, and record the end in the ledger."""
     ending = Ending("failed", Exit.FAILED)
     sampler = Sampler(job.ledger, row, stats, emitter.log)
     try:
@@ -162,7 +162,10 @@ def _loop(
 
 
 def _with_refused(ending: Ending, rejected: int) -> Ending:
-    """A row that was refused, by an earlier process of this run too, is not read again: the run is not done."""
+    """Return the ending; `incomplete` instead of `done` if the table refused rows.
+
+    Rows that it refused in an earlier process of this run count too, as they are not read again.
+    """
     if not rejected or ending.exit not in (Exit.DONE, Exit.INCOMPLETE):
         return ending
     message = ending.error.message if ending.error else f"The table refused {rejected:,} rows in all."
@@ -172,7 +175,7 @@ def _with_refused(ending: Ending, rejected: int) -> Ending:
 
 
 def _advance_numbers(job: RestoreJob, ready: Ready, emitter: EventEmitter) -> None:
-    """Rows that come later are numbered behind the restored ones."""
+    """Advance the sequences of the targets, so that new rows get numbers after the restored ones."""
     for target in ready.targets.values():
         try:
             with job.database.transaction() as connection:
@@ -182,7 +185,7 @@ def _advance_numbers(job: RestoreJob, ready: Ready, emitter: EventEmitter) -> No
 
 
 def _begin(job: RestoreJob, ready: Ready) -> tuple[lease.Lease, Run]:
-    """Take the lease and write down the run, in one transaction."""
+    """Acquire the lease and record the run, in one transaction."""
     ledger = job.ledger
     ledger.make()
     key = job.identify()
@@ -251,7 +254,7 @@ def _ended(job: RestoreJob, row: Run, ending: Ending, stats: RunStats, skipped: 
 
 
 def _already_done(job: RestoreJob, last: Run, emit: Emit) -> Finished:
-    """The end of a job that an earlier run has done, but for the rows that were rejected then."""
+    """Return the end of a job that an earlier run has done; `incomplete` if that run rejected rows."""
     at = datetime.fromtimestamp(last.ended_at or last.started_at, UTC).isoformat(timespec="seconds")
     end = Finished(
         job.plan.verb.name, job.plan.label, "already-done", int(Exit.DONE), __version__, run=last.run, strategy=ORDER,
@@ -268,7 +271,10 @@ def _already_done(job: RestoreJob, last: Run, emit: Emit) -> Finished:
 
 
 def _record_end(ledger: Ledger, held: lease.Lease, row: Run, sampler: Sampler, ending: Ending) -> None:
-    """If the ledger cannot be reached, the run stays as if crashed, and the next run continues it."""
+    """Record the end of the run.
+
+    If the ledger cannot be reached, the run looks as if it had crashed, and the next run continues it.
+    """
 
     def end() -> None:
         with ledger.database.transaction() as connection:

@@ -1,6 +1,6 @@
-"""Archived rows of a table that refers to itself, in an order in which each comes after those that it refers to.
+"""Orders archived rows of a table that refers to itself: each row comes after those that it refers to.
 
-An archive holds them the other way round, as a row can be deleted only once none refers to it.
+An archive holds them in the opposite order, since a row can be deleted only once no row refers to it.
 """
 
 import sqlite3
@@ -17,7 +17,7 @@ from batchops.db.table import Table
 from batchops.errors import BatchopsError, TransientError
 
 _CACHE = 32_768
-"""KiB of it in memory; all else is in a file without a name, which is gone with the process."""
+"""KiB of the database in memory. The rest is in an unnamed file, which ends with the process."""
 BLOCK_ROWS = 2_000
 BLOCK_BYTES = 4 << 20
 _TABLES = f"""
@@ -65,27 +65,27 @@ class OwnReference(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What rows have in common."""
+    """The kind of rows: rows of one source are restored in one way."""
 
     table: ArchivedTable
     last: bool
-    """Whether they come behind all others, whatever refers to them."""
+    """Whether the rows come after all others, whatever refers to them."""
 
 
 class Block(NamedTuple):
-    """Rows that follow each other."""
+    """Rows of one source that follow each other in the order."""
 
     source: Source
     lines: list[bytes]
     ends: bool
-    """Whether rows of another source follow, or none."""
+    """Whether the next row is of another source, or there is none."""
 
 
 class ParentsFirst:
-    """The order is the same whenever it is made of the same rows.
+    """Orders rows in a temporary database. The same rows always get the same order.
 
-    Rows of a circle, and what refers to them, come last, the last archived first; rows that refer to one that is not
-    archived come as those that refer to none.
+    Rows that refer to each other in a circle, and rows that refer to those, come last, in reverse order. A reference to
+    a row that is not archived does not count.
     """
 
     def __init__(self, references: Sequence[OwnReference], stopped: Callable[[], bool]) -> None:
@@ -97,7 +97,7 @@ class ParentsFirst:
         self._db.executescript(_TABLES)
 
     def arrange(self, blocks: Iterable[tuple[Source, list[bytes]]]) -> None:
-        """Read all rows and find their order. TransientError once it is stopped."""
+        """Read all rows and find their order. Raise TransientError if the run is asked to stop."""
         with _explained():
             for source, lines in blocks:
                 self._check()
@@ -112,7 +112,7 @@ class ParentsFirst:
             self._db.execute(_ORDER, {"circles": level + 1})
 
     def rows(self, behind: int) -> Iterator[Block]:
-        """From there on, in blocks of one source."""
+        """Yield the rows after the first `behind` ones, in blocks of one source."""
         with _explained():
             lines: list[bytes] = []
             kind, room = -1, BLOCK_BYTES
@@ -126,7 +126,7 @@ class ParentsFirst:
                 yield Block(self._sources[kind], lines, ends=True)
 
     def close(self) -> None:
-        """Remove the file."""
+        """Close the temporary database, which removes its file."""
         self._db.close()
 
     def _check(self) -> None:
@@ -152,7 +152,7 @@ class ParentsFirst:
         self._db.execute("COMMIT")
 
     def _places(self, table: ArchivedTable) -> list[tuple[int, list[int], list[int]]]:
-        """Of the columns of each reference in a line; of those that were archived."""
+        """Return each reference whose columns were archived: its number, and the places of its columns in a line."""
         names = [column.name for column in table.columns]
         return [
             (number, [names.index(name) for name in one.columns], [names.index(name) for name in one.referred])
@@ -162,7 +162,7 @@ class ParentsFirst:
 
 
 def own_references(connection: sa.Connection, database: Database, table: Table) -> tuple[OwnReference, ...]:
-    """The keys by which rows of the table have to come after others of it."""
+    """Return the enforced foreign keys of the table to itself."""
     own = (table.schema, table.name)
     keys = database.backend.foreign_keys.all(connection, (table.schema,))
     found = (OwnReference(one.columns, one.referred) for one in keys if one.child == one.parent == own and one.enforced)
@@ -170,9 +170,9 @@ def own_references(connection: sa.Connection, database: Database, table: Table) 
 
 
 def _value(row: Sequence[bytes | None], places: Sequence[int]) -> bytes | None:
-    """What a row refers to, or is referred to by; None where it has a NULL: that refers to nothing.
+    """Return the values at these places as one text; None if one is NULL, which refers to nothing.
 
-    Without case, as a collation may compare so: two rows too many in an order do no harm.
+    The text is in lower case, since a collation may ignore case. An order between two unrelated rows does no harm.
     """
     values = [row[place] for place in places]
     return None if None in values else line_of(values).lower()
@@ -180,7 +180,7 @@ def _value(row: Sequence[bytes | None], places: Sequence[int]) -> bytes | None:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """A fault of the file, for people."""
+    """Translate an error of the temporary file for people."""
     try:
         yield
     except sqlite3.Error as error:

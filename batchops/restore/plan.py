@@ -1,4 +1,4 @@
-"""The plan of a restore: which rows go where, what is left out, and what is against it."""
+"""The plan of a restore: which rows go where, what is left out, and the refusals."""
 
 from collections.abc import Iterator, Sequence
 
@@ -22,7 +22,7 @@ from batchops.spec.verb import FactsPlan, Verb
 from batchops.throttles.chosen import ChosenThrottle
 
 ORDER = "archive"
-"""How rows are found, in the place where other verbs name their strategy."""
+"""The strategy that a restore reports: rows are read in the archive's order."""
 _READ_BACK = "some differ: each value is read back before it is in the table, and refused if it changed"
 _CONFLICTS = {
     "fail": "the run ends at a row whose key is in the table",
@@ -37,7 +37,7 @@ def plan_of(
     connection: sa.Connection, verb: Verb, spec: RestoreSpec, database: Database, found: Sequence[Found],
     inside: Contents, work: Work, watched: Sequence[ChosenThrottle],
 ) -> FactsPlan:  # fmt: skip
-    """What would happen."""
+    """Return the plan: the facts, warnings and refusals of the restore."""
     refusals: list[Refusal] = []
     about: Facts = []
     for one in found:
@@ -62,13 +62,13 @@ def plan_of(
 
 
 def label_of_all(found: Sequence[Found]) -> str:
-    """What a restore is called by: its table, or the first of several."""
+    """Return the label of a restore: its table, or the first of several and the number of others."""
     first, *others = found
     return f"{first.into} and {counted(len(others), 'other')}" if others else first.into
 
 
 def _rows(found: Sequence[Found], work: Work) -> Facts:
-    """From where, and into which tables."""
+    """Return the facts about the archive, the rows, and the tables to restore into."""
     files = counted(len(work.segments) - work.place.segment, "file")
     rows = "rows", f"{count(work.rows)} in {files}"
     if len(found) == 1:
@@ -89,7 +89,7 @@ def _table(one: Found) -> str:
 
 
 def _order(found: Sequence[Found], work: Work) -> Facts:
-    """In which order rows come, where that matters."""
+    """Return the facts about the order of the rows, and about columns that are set later."""
     facts: Facts = []
     if sum(bool(one.segments) for one in found) > 1:
         facts.append(("order", "table after table, as listed: each behind those that it refers to"))
@@ -107,7 +107,7 @@ def _order(found: Sequence[Found], work: Work) -> Facts:
 
 
 def dropped(spec: RestoreSpec, archived: ArchivedTable, columns: Sequence[ExactColumn], label: str) -> list[Refusal]:
-    """The refusal of archived columns that the target does not have, unless they are to be left out."""
+    """Return the refusal of archived columns that the target does not have; none with --drop-columns."""
     names = {column.name for column in columns}
     gone = [one.name for one in archived.columns if one.name not in names and not one.generated]
     if not gone or spec.drop_columns:
@@ -159,7 +159,7 @@ def _about_new(spec: RestoreSpec, database: Database, found: Found) -> tuple[lis
 def _about_table(
     connection: sa.Connection, spec: RestoreSpec, database: Database, found: Found, table: Table
 ) -> tuple[list[Refusal], Facts]:  # fmt: skip
-    """What an existing table has against the archived columns, and what is to be said of them."""
+    """Return the refusals and the facts about an existing table and the archived columns."""
     if table.kind not in ("table", "partitioned"):
         return [Refusal("table", f'"{table.label}" is a {table.kind}.', "name a table with --into.")], []
     refusals: list[Refusal] = []

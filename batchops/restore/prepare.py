@@ -1,4 +1,4 @@
-"""Prepares a restore: from a spec to a plan; nothing is written."""
+"""Prepares a restore: makes a plan and a job from a spec, and writes nothing."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -39,7 +39,7 @@ from batchops.throttles.chosen import ChosenThrottle, chosen
 def prepare_restore(
     spec: RestoreSpec, environ: Mapping[str, str], *, recipe: RecipeCall = DIRECT
 ) -> Iterator[RestoreJob]:  # fmt: skip
-    """Look at the archive and the database, and plan; BatchopsError where it cannot be."""
+    """Read the archive and the database, and yield the job; raise BatchopsError if it cannot be prepared."""
     destination = open_destination(spec.destination)
     inside = contents(destination)
     _undamaged(destination, inside)
@@ -104,21 +104,21 @@ def _undamaged(destination: Destination, inside: Contents) -> None:
 
 
 def _readable(found: Sequence[Found]) -> None:
-    """UsageError where the library for a file is missing: before the run, as it takes a while to be imported too."""
+    """Raise UsageError if the library for a file is missing. This also imports it before the run, as that is slow."""
     for format in {format_of_name(one.listed.name) for table in found for one in (*table.segments, *table.nulled)}:
-        assert format is not None  # nothing else is a segment
+        assert format is not None  # every segment's name has a format
         format.of(())
 
 
 def _work(
     connection: sa.Connection, ledger: Ledger, order: TableOrder, spec: RestoreSpec, database: Database
 ) -> Work:  # fmt: skip
-    """What is left to be done; everything where a table is not the one that the last run filled."""
+    """Return the work that is left; all of it if a table is not the one that the last run filled."""
     found, later = order.found, order.later
     own = {one.label: own_references(connection, database, one.table) if one.table is not None else () for one in found}
     own = {label: references for label, references in own.items() if references}
     segments = tuple(segment for one in found for segment in one.segments)
-    # Those of later runs first: what is set once is not set again.
+    # Those of later runs first: a column that is set once is not set again.
     nulled = tuple(reversed([segment for one in found for segment in one.nulled]))
     whole = Work(segments, Place(), references=own, later=later, nulled=nulled)
     with ledger.database.reading() as reading:
@@ -132,7 +132,7 @@ def _work(
 
 
 def _is_another(connection: sa.Connection, database: Database, found: Found, filled: str | None) -> bool:
-    """Whether this is not the table that was filled, or there is none any more."""
+    """Whether the table is gone, or is another than the one that was filled."""
     if found.table is None:
         return True
     return database.backend.catalog.table_identity(connection, found.table).is_another_than(TableIdentity(filled))
@@ -146,7 +146,7 @@ def _watched(
 
 
 def _ready(spec: RestoreSpec, database: Database, found: Sequence[Found], role: str) -> Ready:
-    """The tables, made where there were none, with how archived columns go into them."""
+    """Make missing tables; return the targets, and how archived columns map to them."""
     with database.transaction() as connection:
         for one in found:
             if one.table is None:

@@ -1,4 +1,4 @@
-"""What earlier runs of the same restore have done, and which segments are left for this one."""
+"""Reads what earlier runs of the same restore have done, and which segments are left for this one."""
 
 import hashlib
 import json
@@ -20,55 +20,59 @@ from batchops.restore.table_order import Later
 
 @dataclass(frozen=True)
 class Work:
-    """Which segments a run goes through, and from where."""
+    """The segments that a run reads, and the place to start from."""
 
     segments: tuple[FoundSegment, ...]
-    """Those of earlier runs first, which are not read again."""
+    """All segments. Those of earlier runs come first, and are not read again."""
     place: Place
     last: Run | None = None
     """The last run of this job."""
     continues: bool = False
-    """Whether that run goes on."""
+    """Whether this process continues the last run."""
     refused_before: int = 0
     """Rows that the table refused in earlier runs, whose segments are not read again."""
     references: References = field(default_factory=dict)
-    """Those of each table to itself, which decide the order of its rows."""
+    """The references of each table to itself, which decide the order of its rows."""
     later: Later = field(default_factory=dict)
-    """Columns that are set once the rows of all tables are there."""
+    """Columns that are set once the rows of all tables are restored."""
     first: int = 0
-    """The segment that the run began with."""
+    """The index of the segment that the run began with."""
 
     nulled: tuple[FoundSegment, ...] = ()
-    """Values that are set once the rows of all tables are there, where the archive has set them to NULL."""
+    """Segments with values that the archive set to NULL. They are set once the rows of all tables are restored."""
     nulled_before: frozenset[str] = frozenset()
-    """The names of those of earlier runs."""
+    """The names of the segments in `nulled` of earlier runs."""
 
     @property
     def again(self) -> tuple[FoundSegment, ...]:
-        """The segments that are read behind all others, for columns that are set later."""
+        """Return the segments that are read after all others, to set columns later."""
         later = tuple(one for one in self.segments[self.first :] if one.table.label in self.later)
         return (*later, *self.nulled)
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left, as an earlier run has done it."""
+        """Whether earlier runs have done all of the work."""
         left = self.place.segment < len(self.segments) or self.nulled
         return self.last is not None and not self.continues and not left
 
     @property
     def rows(self) -> int:
-        """Rows that are still to be read."""
+        """Return the number of rows that are still to be read."""
         left = self.segments[self.place.segment :]
         return sum(one.rows for one in left) - (self.place.row if left else 0)
 
 
 def job_key(database_id: str, identity: Mapping[str, Any]) -> str:
-    """The job, by what was asked."""
+    """Return the key of the job in the ledger: a hash of the database and the job's identity."""
     return hashlib.sha256(json.dumps([database_id, identity], sort_keys=True).encode()).hexdigest()
 
 
 def work_of(connection: sa.Connection, ledger: Ledger, key: str, whole: Work, *, restart: bool) -> Work:
-    """What is to be done of it. A done run's segments are not read again: only those that were archived since."""
+    """Return what is left of the `whole` work, after the last run of the job.
+
+    A run that stopped is continued. After a run that ended, only segments that were archived since are read. With
+    `restart` all of the work is left.
+    """
     last = None if ledger.state(connection) != "current" else ledger.latest(connection, key)
     if last is None or restart:
         return replace(whole, last=last)

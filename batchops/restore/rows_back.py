@@ -1,4 +1,4 @@
-"""Archived rows into a table, inside the transaction of a batch; those that are refused are found by halves."""
+"""Inserts archived rows within the transaction of a batch, and finds rows that the table refuses by halving."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,24 +19,24 @@ CHANGED = "the column's type would change a value"
 
 
 class KeyThereError(BatchopsError):
-    """A row whose key is in the table already, under --on-conflict fail."""
+    """The key of a row is in the table already, with --on-conflict fail."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where rows go."""
+    """The table to restore rows into, and how."""
 
     table: Table
     columns: tuple[ExactColumn, ...]
     key: tuple[str, ...]
-    """By which rows are the same; empty: none is."""
+    """The columns that identify a row; empty if no key was archived."""
     on_conflict: OnConflict
     condition: sa.ColumnElement[bool] | None
 
 
 @dataclass
 class Done:
-    """What became of some lines."""
+    """How many lines were restored and skipped, and which were rejected."""
 
     rows: int = 0
     skipped: int = 0
@@ -48,7 +48,7 @@ class Done:
 
 
 class RowsBack:
-    """Inserts the rows of one batch; columns that are set later are NULL until then."""
+    """Inserts the rows of one batch. Columns in `later` stay NULL, to be set later."""
 
     def __init__(
         self, database: Database, connection: sa.Connection, target: Target, matched: Matched, batch: Done,
@@ -66,17 +66,17 @@ class RowsBack:
     def __call__(self, lines: Sequence[bytes]) -> None:
         pairs, rejected = self._matched.lines(lines)
         self._batch.rejected += rejected
-        if pairs := self._wanted(pairs):
-            self._through(pairs)
+        if pairs := self._to_load(pairs):
+            self._put(pairs)
 
-    def _wanted(self, pairs: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """What is loaded of each line."""
+    def _to_load(self, pairs: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Return the lines to load: with NULL in the columns that are set later."""
         return [(line, self._without_later(loaded)) for line, loaded in pairs] if self._later else pairs
 
     def _without_later(self, loaded: bytes) -> bytes:
         return line_of([None if place in self._later else value for place, value in enumerate(fields_of(loaded))])
 
-    def _through(self, pairs: list[tuple[bytes, bytes]]) -> None:
+    def _put(self, pairs: list[tuple[bytes, bytes]]) -> None:
         try:
             with self._database.savepoint(self._connection):
                 changed, rows, skipped = self._insert(pairs)
@@ -89,8 +89,8 @@ class RowsBack:
     def _refused(self, pairs: list[tuple[bytes, bytes]], error: RowRefusedError) -> None:
         if len(pairs) > 1:
             middle = len(pairs) // 2
-            self._through(pairs[:middle])
-            self._through(pairs[middle:])
+            self._put(pairs[:middle])
+            self._put(pairs[middle:])
             return
         ((line, loaded),) = pairs
         if self._target.on_conflict == "fail" and self._is_there(loaded):
@@ -102,7 +102,7 @@ class RowsBack:
         self._batch.rejected.append(Rejection(line, error.message))
 
     def _insert(self, pairs: list[tuple[bytes, bytes]]) -> tuple[list[Rejection], int, int]:
-        """What was rejected since a type would change it, rows that are in the table now, rows that were there."""
+        """Write the rows; return those that a type would change, and the numbers of rows written and skipped."""
         columns, table = self._matched.targets, self._target.table
         direct = self._matched.as_it_was and self._target.on_conflict == "fail" and self._target.condition is None
         if direct:
@@ -129,7 +129,7 @@ class RowsBack:
     def _compared(
         self, staged: sa.TableClause, columns: Sequence[ExactColumn], pairs: list[tuple[bytes, bytes]]
     ) -> tuple[list[tuple[bytes, bytes]], list[Rejection]]:  # fmt: skip
-        """Those whose values are read back as they were written, and the others."""
+        """Return the rows whose values are read back as they were written, and rejections of the others."""
         comparable = self._matched.comparable
         there = Counter(map(comparable, self._loading.lines(self._connection, staged, columns)))
         kept, changed = [], []
@@ -143,7 +143,7 @@ class RowsBack:
         return kept, changed
 
     def _is_there(self, loaded: bytes) -> bool:
-        """Whether the row's own key is, and not another constraint in its way."""
+        """Whether the row's key is in the table, so that it was no other constraint that refused the row."""
         if not self._target.key:
             return False
         try:
@@ -155,9 +155,9 @@ class RowsBack:
 
 
 class SetLater(RowsBack):
-    """Sets columns of rows that are in the table, where they are NULL, once all that these refer to is there too."""
+    """Sets columns of restored rows that are still NULL, once all rows that they refer to are in the table."""
 
-    def _wanted(self, pairs: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    def _to_load(self, pairs: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         rows = [(line, loaded, fields_of(loaded)) for line, loaded in pairs]
         return [(line, loaded) for line, loaded, fields in rows if any(fields[place] for place in self._later)]
 
@@ -168,9 +168,9 @@ class SetLater(RowsBack):
             self._batch.rejected.append(Rejection(pairs[0][0], error.message))
 
     def _insert(self, pairs: list[tuple[bytes, bytes]]) -> tuple[list[Rejection], int, int]:
-        """These rows were counted as they were inserted."""
+        """Set the columns; count no row, since these were counted when they were inserted."""
         table, key = self._target.table, self._target.key
-        assert key  # the plan refuses a table without
+        assert key  # the plan refuses a table without a key
         staged = self._staged(self._matched.targets, [loaded for _, loaded in pairs])
         if self._target.on_conflict == "skip" and (ours := self._as_inserted(staged, pairs)) != pairs:
             if not ours:
@@ -184,7 +184,7 @@ class SetLater(RowsBack):
         return [], 0, 0
 
     def _as_inserted(self, staged: sa.TableClause, pairs: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        """Those that are in the table as a restore inserts them: others were there before, and stay as they are."""
+        """Return the rows that are in the table as a restore inserts them. Others were there before: they stay."""
         targets, comparable = self._matched.targets, self._matched.comparable
         rows = with_same_keys(self._target.table, staged, self._target.key, targets)
         there = {*map(comparable, self._loading.lines(self._connection, rows.subquery(quoted("there")), targets))}

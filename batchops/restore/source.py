@@ -1,4 +1,4 @@
-"""The archived rows of a run of restore, in the order of its segments, from a place on."""
+"""Reads the archived rows of a restore in the order of its segments, from a place on."""
 
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -17,35 +17,38 @@ from batchops.errors import IntegrityError, NotFoundError
 from batchops.restore.parents_first import OwnReference, ParentsFirst, Source
 
 MOST_BYTES = 8 << 20
-"""Of a batch; a larger row is a batch alone."""
+"""The most bytes of a batch. A larger row is a batch by itself."""
 
 
 References = Mapping[str, tuple[OwnReference, ...]]
-"""Of archived tables, by label: the references of each to itself."""
+"""The references of each archived table to itself, by the table's label."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """How far a run has come: so many segments, and rows of the next one, or of all others in their order."""
+    """How far a run has come: the number of whole segments, and of rows of the next one.
+
+    For a table that refers to itself, the rows count from the segment on in the order of the references.
+    """
 
     segment: int = 0
     row: int = 0
 
     def dumped(self) -> str:
-        """As the ledger keeps it, which looks for a place in a table too."""
+        """Return the place as a cursor for the ledger, which expects the fields of a cursor in a table too."""
         own = {"segment": self.segment, "row": self.row}
         return json.dumps({"ranges": [], "pass": 0, "base": 0} | own, separators=(",", ":"))
 
     @classmethod
     def loaded(cls, text: str) -> "Place":
-        """What `dumped` gave."""
+        """Return the place that `dumped` returned as text."""
         kept = json.loads(text)
         return cls(kept["segment"], kept["row"])
 
 
 @dataclass(frozen=True)
 class RowsAt:
-    """Rows that follow each other in one segment, and the place behind them."""
+    """Rows that follow each other in one segment, and the place after them."""
 
     lines: list[bytes]
     table: ArchivedTable
@@ -53,32 +56,32 @@ class RowsAt:
     mean: float = 1.0
     """Bytes of a row, on average."""
     undecided: bool = False
-    """Whether each may be in its table too, or be archived anew elsewhere: what is there already stays."""
+    """Whether each row may still be in its table, or be archived elsewhere again. Rows in the table stay unchanged."""
     again: bool = False
-    """Whether the rows are in their table already, and only columns of theirs are set now."""
+    """Whether the rows were restored already, and only some of their columns are set now."""
     ends: bool = False
-    """Whether rows of another kind follow, so that a batch ends here."""
+    """Whether a batch must end here, because the next rows are of another kind."""
 
     def slice(self, start: int, rows: int) -> "RowsAt":
-        """So many of them from there."""
+        """Return that many rows from `start` on."""
         lines = self.lines[start : start + rows]
         after = Place(self.after.segment, self.after.row - len(self.lines) + start + len(lines))
         ends = self.ends and start + rows >= len(self.lines)
         return replace(self, lines=lines, after=after, ends=ends)
 
     def first(self, rows: int) -> "RowsAt":
-        """The first so many of them."""
+        """Return the first rows, at most that many."""
         return self if len(self.lines) <= rows else self.slice(0, rows)
 
     def behind(self, rows: int) -> "RowsAt | None":
-        """The others; None where there are none."""
+        """Return the rows after that many; None if there are none."""
         return replace(self, lines=self.lines[rows:]) if rows < len(self.lines) else None
 
 
 class ArchivedRows:
-    """Reads segment for segment; each file is compared with its record before the first row of it is given.
+    """Reads segment after segment. Each file is compared with its record before its first row is used.
 
-    With `references` of their table to itself, every row comes after those that it refers to.
+    With `references` of the table to itself, each row comes after those that it refers to.
     """
 
     def __init__(
@@ -90,23 +93,23 @@ class ArchivedRows:
         self._references = references
         self._stopped = stopped
         self._place = place
-        """Behind the last block."""
+        """The place after the current block."""
         self._blocks = self._from(place)
         self._thread = ThreadPoolExecutor(1, "batchops-read")
         self._ahead: Future[RowsAt | None] | None = None
-        """The block that is read while the database works on the one before."""
+        """The next block, which is read while the database works on the current one."""
         self._block: RowsAt | None = None
-        self._given = 0
-        """Rows of the block that were given."""
+        self._taken = 0
+        """Rows of the current block that `take` has returned."""
 
     def take(self, rows: int) -> RowsAt | None:
-        """The next rows, no more than so many, bounded by their bytes, and of one segment; None at the end."""
+        """Return the next rows of one kind, limited by number and bytes; None at the end."""
         parts: list[RowsAt] = []
         wanted, room = rows, MOST_BYTES
         while wanted > 0 and room > 0 and self._more(parts):
             assert self._block is not None
-            part = self._block.slice(self._given, max(1, min(wanted, int(room / self._block.mean))))
-            self._given += len(part.lines)
+            part = self._block.slice(self._taken, max(1, min(wanted, int(room / self._block.mean))))
+            self._taken += len(part.lines)
             wanted -= len(part.lines)
             room -= int(len(part.lines) * self._block.mean) + 1
             parts.append(part)
@@ -116,22 +119,22 @@ class ArchivedRows:
         return replace(parts[-1], lines=lines)
 
     def close(self) -> None:
-        """No more is read."""
+        """End the thread that reads, and close the files."""
         self._thread.shutdown()
         self._blocks.close()
 
     def _more(self, parts: Sequence[RowsAt]) -> bool:
-        """Whether the block has rows, or a next one has, of the same kind as those that were taken."""
-        if self._block is not None and self._given < len(self._block.lines):
+        """Make sure that the current block has rows; False if no more rows of the kind in `parts` follow."""
+        if self._block is not None and self._taken < len(self._block.lines):
             return True
         if parts and parts[-1].ends:
             return False
         try:
             block = (self._ahead or self._next()).result()
         except BaseException:
-            self._blocks, self._ahead = self._from(self._place), None  # one that has failed gives nothing more
+            self._blocks, self._ahead = self._from(self._place), None  # a generator that raised an error yields no more
             raise
-        self._block, self._given = block, 0
+        self._block, self._taken = block, 0
         self._ahead = None if block is None else self._next()
         self._place = self._place if block is None else block.after
         return block is not None
@@ -143,7 +146,7 @@ class ArchivedRows:
         return self._in_order(place) if self._references else self._read(place)
 
     def _in_order(self, place: Place) -> Generator[RowsAt, None, None]:
-        """All from that segment on, without the first so many."""
+        """Yield the rows from the place's segment on, in the order of the references, from the place's row on."""
         at, ordered = place.row, ParentsFirst(self._references, self._stopped)
         with closing(ordered), closing(self._read(Place(place.segment))) as blocks:
             ordered.arrange((Source(one.table, one.undecided), one.lines) for one in blocks)

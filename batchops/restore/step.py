@@ -1,4 +1,4 @@
-"""One step of a restore: the next archived rows put into the table, and the place written down, in one transaction."""
+"""The step of a restore: inserts the next archived rows and records the place, in one transaction."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -21,13 +21,13 @@ from batchops.runtime.outcome import Outcome
 
 
 class RestoreStep:
-    """Called again after an error, it first asks what is durable, and then gives the same rows once more."""
+    """Restores one batch. After an error, the next call checks whether that batch is durable; if not, it repeats it."""
 
     def __init__(
         self, database: Database, ledger: Ledger, worker: Worker, source: TablesInTurn, targets: Mapping[str, Target],
         matched: Callable[[RowsAt], Matched], later: Later, renew: Callable[[sa.Connection], None],
     ) -> None:  # fmt: skip
-        """`targets`: by an archived table's label. `matched`: these rows' columns, which may differ by run."""
+        """`targets`: by the archived table's label. `matched`: matches the rows' columns, which may differ by run."""
         self._database = database
         self._ledger = ledger
         self.worker = worker
@@ -40,10 +40,10 @@ class RestoreStep:
         self._in_doubt: Worker | None = None
         self._tried: tuple[RowsAt, Done] | None = None
         self.skipped = 0
-        """Rows that were there already, and left as they were."""
+        """Rows that were in the table already, and were left unchanged."""
 
     def __call__(self, size: Size) -> Outcome | None:
-        """One batch; None once every row was read."""
+        """Restore one batch; return None once every row was read."""
         if self._in_doubt is not None and (settled := self._settle(self._in_doubt)):
             return settled
         if self._left is None:
@@ -77,7 +77,7 @@ class RestoreStep:
         return self._accept(after)
 
     def _target_of(self, rows: RowsAt) -> Target:
-        """Of rows that may not be archived at all, those whose keys are there stay as they are there."""
+        """Return the target for the rows. Undecided rows, which may still be in the table, replace no row there."""
         target = self._targets[rows.table.label]
         target = replace(target, key=key_of(target.table, rows.table)) if rows.again else target
         return replace(target, on_conflict="skip") if rows.undecided else target
@@ -92,7 +92,7 @@ class RestoreStep:
         return [RejectedRow((name,), name, reason) for name, reason in rows]
 
     def _settle(self, tried: Worker) -> Outcome | None:
-        """After a lost answer to COMMIT: the batch that was tried, where it turns out to be durable."""
+        """After a lost answer to COMMIT, return the outcome of the batch if it is durable, else None."""
         durable = self._ledger.durable(self.worker)
         if durable.token != self.worker.token:
             raise taken_over(tried.run)

@@ -13,21 +13,21 @@ from batchops.restore.found import Found, key_of
 from batchops.runtime.refusal import Refusal
 
 Later = Mapping[str, tuple[str, ...]]
-"""By the archived table's label: columns that are NULL until the rows of all tables are there."""
+"""Columns that stay NULL until the rows of all tables are restored, by the archived table's label."""
 
 
 @dataclass(frozen=True)
 class TableOrder:
-    """How several tables are restored together."""
+    """The order of several tables in one restore."""
 
     found: tuple[Found, ...]
-    """Parents first."""
+    """The tables to restore, parents first."""
     later: Later = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = ()
 
 
 def parents_first(connection: sa.Connection, database: Database, found: Sequence[Found]) -> TableOrder:
-    """By the foreign keys of the database. A circle is broken at columns that may be NULL."""
+    """Order the tables by the database's foreign keys. Columns that may be NULL break a circle: they are set later."""
     targets = {(one.schema, one.name): one for one in found if one.segments}
     stayed = tuple(one for one in found if not one.segments)
     schemas = {one.schema for one in targets.values() if one.table is not None}
@@ -46,14 +46,14 @@ def parents_first(connection: sa.Connection, database: Database, found: Sequence
             later[label] = tuple(dict.fromkeys((*later.get(label, ()), *_nulls(targets[key.child], key))))
         else:
             kept.append(key)
-    # From the last, as the result is reversed: tables without references stay as the archive names them.
+    # Reversed here, as the result is reversed too: tables without references keep the archive's order.
     sets = list(circles([*reversed(targets)], [(key.parent, key.child) for key in kept]))
     ordered = tuple(targets[name] for names in reversed(sets) for name in names)
     return TableOrder((*ordered, *stayed), later, (*_refusals(targets, sets), *_unnamed(ordered, later)))
 
 
 def _nulls(one: Found, key: ForeignKey) -> tuple[str, ...]:
-    """Columns of the key that may be NULL; with MATCH FULL all or none."""
+    """Return the columns of the key that may be NULL; with MATCH FULL all columns of it or none."""
     if one.table is None:
         return ()
     nullable = {column.name for column in one.table.columns if column.nullable and not column.generated}

@@ -1,4 +1,4 @@
-"""The archived rows of several tables, one table after the other."""
+"""Reads the archived rows of several tables, one table after the other."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,9 +10,9 @@ from batchops.restore.source import ArchivedRows, Place, RowsAt
 
 
 class TablesInTurn:
-    """Segments of one table that follow each other are read together: in an order, where it refers to itself.
+    """Reads consecutive segments of one table together, in the order of its references if it refers to itself.
 
-    Those with columns that are set later come once more at the end.
+    Segments with columns that are set later are read once more at the end.
     """
 
     def __init__(self, destination: Destination, work: Work, stopped: Callable[[], bool]) -> None:
@@ -23,7 +23,7 @@ class TablesInTurn:
         self._now = next(self._tables, None)
 
     def take(self, rows: int) -> RowsAt | None:
-        """The next rows of one table, as `ArchivedRows` gives them; None at the end."""
+        """Return the next rows of one table, as `ArchivedRows.take` does; None at the end."""
         while self._now is not None:
             again, source = self._now
             if (taken := source.take(rows)) is not None:
@@ -33,7 +33,7 @@ class TablesInTurn:
         return None
 
     def close(self) -> None:
-        """No more is read."""
+        """Close the source of the current table."""
         if self._now is not None:
             self._now[1].close()
 
