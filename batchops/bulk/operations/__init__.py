@@ -8,26 +8,26 @@ import sqlalchemy as sa
 from batchops.bulk.strategies.strategy import Batch
 
 Stored = Mapping[str, str]
-"""The columns of a list of rows that hold values, by the column to set."""
+"""Maps a column to set to the column of the list of rows that holds its value."""
 
 
 Statement = sa.Delete | sa.Update | sa.Select[Any]
 
 
 class Operation(Protocol):
-    """One statement for a batch's rows; its row count is what it changed.
+    """Makes one statement for a batch's rows, whose row count is the number of rows changed.
 
-    The condition is in it again, as a row may have changed since it was selected.
+    The statement repeats the condition, as a row may have changed since it was selected.
     """
 
     removes: bool
-    """Whether a row is gone once it is done."""
+    """Whether the operation deletes the rows."""
 
     def statement(self, batch: Batch) -> Statement:
-        """The writing statement; the reading one of an operation that only copies."""
+        """Return the writing statement; for an operation that only copies, the reading one."""
 
     def afterwards(self, batch: Batch) -> Sequence[sa.ColumnElement[Any]]:
-        """A row of the batch as it would be, column by column; empty where it is gone."""
+        """Return what a row of the batch becomes, column by column; empty if it is deleted."""
 
     def rehearsal(self, batch: Batch) -> sa.Select[Any]:
-        """A SELECT of the same rows and expressions, for a server that explains no writing."""
+        """Return a SELECT of the same rows and expressions, for a server that does not explain a writing statement."""

@@ -14,7 +14,7 @@ class Copy:
     removes = False
 
     def statement(self, batch: Batch) -> sa.Select[Any]:
-        """All columns; what goes elsewhere may be some of them."""
+        """Return a SELECT of all columns; the target may take only some of them."""
         table = batch.selection.table
         return table.alone(sa.select(*self.afterwards(batch)).select_from(table.called).where(*batch.conditions))
 
@@ -23,5 +23,5 @@ class Copy:
         return [table.called.c[quoted(name)] for name in table.column_names]
 
     def rehearsal(self, batch: Batch) -> sa.Select[Any]:
-        """The same: it writes nothing."""
+        """Return the statement itself, as it writes nothing."""
         return self.statement(batch)

@@ -14,7 +14,7 @@ class Delete:
     removes = True
 
     def statement(self, batch: Batch) -> sa.Delete:
-        """With a LIMIT only where the strategy has no other bound; only some databases have it."""
+        """Return the DELETE, with a LIMIT only if the strategy has no other bound: only some databases have it."""
         table = batch.selection.table
         delete = table.alone(sa.delete(table.called).where(*batch.conditions))
         return delete if batch.limit is None else limited(delete, batch.limit)
@@ -23,6 +23,6 @@ class Delete:
         return ()
 
     def rehearsal(self, batch: Batch) -> sa.Select[Any]:
-        """The rows to delete."""
+        """Return a SELECT of the rows to delete."""
         rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(batch.selection.table.called)
         return rows.where(*batch.conditions)

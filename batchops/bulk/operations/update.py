@@ -23,14 +23,14 @@ class Update:
         self._stored = stored
 
     def statement(self, batch: Batch) -> sa.Update:
-        """The values as they were pinned."""
+        """Return the UPDATE with the values as they were pinned."""
         own = batch.selection.table
         table = own.called
         values = [(table.c[quoted(name)], self._value(batch, name, sql)) for name, sql in self._assignments]
         return own.alone(sa.update(table).where(*batch.conditions).ordered_values(*values))
 
     def afterwards(self, batch: Batch) -> list[sa.ColumnElement[Any]]:
-        """A column that becomes its default is left as it is."""
+        """Return what a row becomes. A column that is set to its default is shown unchanged."""
         own, new = batch.selection.table, {name: sql for name, sql in self._assignments if not is_default(sql)}
         return [
             self._plain(batch, name, new[name]).label(quoted(name)) if name in new else own.called.c[quoted(name)]
@@ -38,7 +38,7 @@ class Update:
         ]
 
     def rehearsal(self, batch: Batch) -> sa.Select[Any]:
-        """The values to set."""
+        """Return a SELECT of the values to set."""
         values = [self._value(batch, name, sql) for name, sql in self._assignments if not is_default(sql)]
         rows: sa.Select[Any] = sa.select(*(values or [sa.text("1")])).select_from(batch.selection.table.called)
         return rows.where(*batch.conditions)

@@ -8,12 +8,12 @@ from batchops.errors import RefusedError
 STRATEGIES: tuple[StrategyKind, ...] = (
     ids.STRATEGY, LIST, match.STRATEGY, block.STRATEGY, key_choice.STRATEGY, limit.STRATEGY,
 )  # fmt: skip
-"""In the order in which they are preferred where no figures say more. The name of a new one goes into
+"""All strategies, in the order of preference if no cost decides. The name of a new one goes into
 `spec.typed.StrategyName` too; a test compares them."""
 
 
 def strategy_kind(name: str) -> StrategyKind:
-    """The strategy of that name; RefusedError for one that only another version has."""
+    """Return the strategy of that name; RefusedError for one that only another version has."""
     for kind in STRATEGIES:
         if kind.name == name:
             return kind

@@ -1,4 +1,4 @@
-"""Addresses of matching rows, sorted: in memory while they are few, else in a temporary file."""
+"""A spool of sorted addresses of matching rows: in memory while they are few, else in a temporary file."""
 
 from array import array
 from bisect import bisect_left, bisect_right
@@ -10,16 +10,16 @@ from batchops.bulk.strategies.scratch_file import ScratchFile
 from batchops.db.addresses import Numbers
 
 _MEMORY = 4_000_000
-"""Numbers that are kept in memory: 32 MB."""
+"""The most numbers that are kept in memory: 32 MB."""
 _RUN = 500_000
-"""Numbers that are sorted at once, which takes five times their space."""
+"""How many numbers are sorted at once, which takes five times their space."""
 _SAMPLE = 4_096
-"""Of so many addresses one says where sorted runs are cut to be merged."""
+"""One in so many addresses is sampled, to decide where sorted runs are cut when they are merged."""
 _BYTES = 8
 
 
 class _Store(Protocol):
-    """Numbers in a row, which do not change."""
+    """A sequence of numbers that does not change."""
 
     def __len__(self) -> int: ...
 
@@ -38,7 +38,7 @@ class _InMemory:
 
 
 class _InFile:
-    """A stretch of a file."""
+    """The numbers in a stretch of a file."""
 
     def __init__(self, file: ScratchFile, start: int, length: int) -> None:
         self._file, self._start, self._length = file, start, length
@@ -71,9 +71,9 @@ class _Run:
 
 
 class AddressSpool:
-    """Each address once, in order. `width`: numbers that make one address.
+    """Addresses, each once, in order. `width`: how many numbers make one address.
 
-    Filled by one thread; once it is sorted, any number of them may read it.
+    One thread fills it; once it is sorted, any number of threads may read it.
     """
 
     def __init__(self, width: int, memory: int = _MEMORY) -> None:
@@ -82,7 +82,7 @@ class AddressSpool:
         self._runs: list[_Run] = []
         self._file: ScratchFile | None = None
         self._written = 0
-        """Numbers in the file."""
+        """How many numbers are in the file."""
         self._sorted = _Run(_InMemory(array("q")), width)
 
     def __len__(self) -> int:
@@ -90,11 +90,11 @@ class AddressSpool:
 
     @property
     def bytes_on_disk(self) -> int:
-        """The size of its file."""
+        """The size of the temporary file."""
         return self._written * _BYTES
 
     def add(self, numbers: "array[int]") -> None:
-        """More addresses, flat, in any order."""
+        """Add addresses, as flat numbers, in any order."""
         step = max(1, _RUN // self._width) * self._width
         for start in range(0, len(numbers), step):
             self._fresh.extend(numbers[start : start + step])
@@ -102,7 +102,7 @@ class AddressSpool:
                 self._end_run()
 
     def sort(self) -> None:
-        """All are added."""
+        """Put the addresses in order; all have been added."""
         self._end_run()
         if any(after[0] <= before[len(before) - 1] for before, after in zip(self._runs, self._runs[1:], strict=False)):
             merged, before = _merged(self._runs), self._file
@@ -115,7 +115,7 @@ class AddressSpool:
         self._runs = []
 
     def between(self, after: Numbers | None, upto: Numbers | None) -> tuple[int, int]:
-        """The places of those behind `after`, up to and with `upto`."""
+        """Return the places of the addresses behind `after`, up to and including `upto`."""
         start = 0 if after is None else bisect_right(self._sorted, after)
         return start, len(self._sorted) if upto is None else bisect_right(self._sorted, upto, lo=start)
 
@@ -123,11 +123,11 @@ class AddressSpool:
         return self._sorted[place]
 
     def slice(self, start: int, end: int) -> "array[int]":
-        """Those at these places, flat."""
+        """Return the addresses at these places, as flat numbers."""
         return self._sorted.slice(start, end)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file, if there is one."""
         if self._file is not None:
             self._file.close()
 
@@ -137,7 +137,7 @@ class AddressSpool:
             self._fresh = array("q")
 
     def _keep(self, numbers: "array[int]") -> None:
-        """A sorted run more; all go to disk once they are too many."""
+        """Keep a sorted run; all runs go to disk once they hold too many numbers."""
         if self._file is None and (sum(map(len, self._runs)) * self._width + len(numbers)) > self._memory:
             self._file, kept, self._runs = ScratchFile(), self._runs, []
             for run in kept:
@@ -154,7 +154,7 @@ class AddressSpool:
         self._written += len(numbers)
 
     def _joined(self) -> _Run:
-        """Runs that follow each other."""
+        """Return one run from runs that follow each other."""
         if self._file is not None:
             return _Run(_InFile(self._file, 0, self._written), self._width)
         numbers = array("q")
@@ -171,7 +171,7 @@ def _sorted(numbers: "array[int]", width: int) -> "array[int]":
 
 
 def _merged(runs: list[_Run]) -> Iterator["array[int]"]:
-    """All of them in order, a part at a time: sorting a part anew is faster than comparing the runs one by one."""
+    """Yield all numbers in order, a part at a time: sorting a part anew is faster than comparing runs one by one."""
     samples = sorted(run[place] for run in runs for place in range(0, len(run), _SAMPLE))
     width = len(samples[0])
     every = max(1, _RUN // width // _SAMPLE)

@@ -16,13 +16,14 @@ from batchops.runtime.batch_size import START_ROWS, Size
 from batchops.sql.selection import Selection
 
 PASSES = 2.0
-"""How often the table is read where nothing moves."""
+"""How often the table is read if no row moves."""
 FURTHER_PASSES = 3
-"""A row that is updated while the DELETE waits for it lives on in another block, maybe one behind the cursor."""
+"""The most further passes. A row that is updated while the DELETE waits for it moves to another block, which may be
+behind the cursor."""
 
 
 class BlockStrategy(KeyStrategy):
-    """Follows the row's place in the table; its window is a number of blocks."""
+    """Follows the places of the rows in the table; a window is a number of blocks."""
 
     name = "block"
     by_key = False
@@ -34,7 +35,7 @@ class BlockStrategy(KeyStrategy):
         self._per_block = blocks.rows_per_block(selection.table)
 
     def begin(self, connection: sa.Connection) -> Cursor:
-        """From the first block to the last that is there now; its token is the file whose blocks are meant."""
+        """Return a range from the first block to the last that exists now. Its token identifies the table's file."""
         last = self._blocks.last(connection, self._table)
         if last < 0:
             return Cursor(())
@@ -42,7 +43,7 @@ class BlockStrategy(KeyStrategy):
         return Cursor((Range(self._blocks.start, self._blocks.end_of(last), token=storage),))
 
     def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
-        """As along a key; but a table that was rewritten meanwhile is started again."""
+        """Return the next batch as along a key; but start again if the table was rewritten meanwhile."""
         if not cursor.over and cursor.ranges[0].keys and (anew := self.relocated(connection, cursor)):
             return self._batch(None, anew, 0)
         if self._per_block > 2 * size.rows:  # one block alone may hold too many
@@ -50,7 +51,7 @@ class BlockStrategy(KeyStrategy):
         return super().next(connection, cursor, size)
 
     def _plain(self, connection: sa.Connection, cursor: Cursor, size: Size, end: KeyValue | None) -> Batch:
-        """Empty where the table was rewritten: the statement itself sees to that, without a round trip for it."""
+        """Return a plain range, empty if the table was rewritten; its statement checks that, without a round trip."""
         batch = super()._plain(connection, cursor, size, end)
         kept = self._blocks.kept(self._table, cursor.ranges[0].token)
         return replace(batch, where=kept if batch.where is None else sa.and_(batch.where, kept))
@@ -61,19 +62,22 @@ class BlockStrategy(KeyStrategy):
         return super()._listed(connection, cursor, size, end)
 
     def relocated(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:
-        """After CLUSTER, VACUUM FULL, pg_repack every row has another place. A further pass finds what is left."""
+        """Return the cursor without the range in progress if the table was rewritten; else None.
+
+        After CLUSTER, VACUUM FULL or pg_repack every row has another place. A further pass finds what is left.
+        """
         if cursor.over or self._blocks.storage(connection, self._table) == cursor.ranges[0].token:
             return None
         return replace(cursor.finished_range(), base=-1)
 
     def another_pass(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:
-        """A further pass, until one has changed nothing."""
+        """Return a further pass, until one has changed nothing."""
         if rows == cursor.base or cursor.passes >= self._further_passes:
             return None
         return replace(self.begin(connection), passes=cursor.passes + 1, base=rows)
 
     def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:  # noqa: ARG002
-        """By number of blocks."""
+        """Split the range by number of blocks."""
         low, high = self._blocks.block_of(range_.after), self._blocks.block_of(range_.upto)
         if range_.keys or (high - low) * self._per_block < WORTH_SPLITTING:
             return None
@@ -81,11 +85,11 @@ class BlockStrategy(KeyStrategy):
         return replace(range_, upto=middle), replace(range_, after=middle)
 
     def window(self, cursor: Cursor) -> sa.Select[Any] | None:  # noqa: ARG002
-        """None: a number of blocks needs no look."""
+        """Return None: a window is a number of blocks, and needs no query."""
         return None
 
     def last(self, connection: sa.Connection, range_: Range) -> Range | None:  # noqa: ARG002
-        """So many blocks before its end."""
+        """Return the last blocks of the range, with about START_ROWS rows."""
         before = self._blocks.block_of(range_.upto) - max(1, round(START_ROWS / self._per_block))
         return (
             None
@@ -105,13 +109,16 @@ class BlockStrategy(KeyStrategy):
         size: Size,  # noqa: ARG002
         end: KeyValue | None,
     ) -> tuple[list[KeyValue], KeyValue | None]:
-        """The last key inside the window: a row updated meanwhile was locked at its new place, maybe far off."""
+        """Return the keys, and the last of them inside the window.
+
+        A row that was updated meanwhile is locked at its new place, which may be far off.
+        """
         upto = self._blocks.place_of(end or range_.upto)
         inside = [key for key in keys if self._blocks.place_of(key) <= upto]
         return keys, max(inside, key=self._blocks.place_of, default=range_.after)
 
     def _among(self, keys: Sequence[KeyValue]) -> sa.ColumnElement[bool] | None:
-        """With the blocks they lie in: rather than look up many places, the server would read a table whole."""
+        """Return the condition with the range of blocks added: the server would else read the whole table."""
         listed = super()._among(keys)
         if listed is None:
             return None
@@ -121,7 +128,7 @@ class BlockStrategy(KeyStrategy):
         return sa.and_(self._within(after, self._blocks.end_of(max(numbers))), listed)
 
     def _read(self, connection: sa.Connection, after: KeyValue | None, upto: KeyValue | None) -> int:  # noqa: ARG002
-        """By the table's own density; counting would read them twice."""
+        """Estimate the number of rows by the table's density; counting would read them twice."""
         (first, start), (last, end) = self._blocks.place_of(after), self._blocks.place_of(upto)
         return round((last - first) * self._per_block + min(end, self._per_block) - min(start, self._per_block))
 

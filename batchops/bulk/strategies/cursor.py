@@ -9,40 +9,40 @@ from batchops.db.json_values import decode, encode
 from batchops.db.types import KeyValue
 
 UNMARKED, MARKED = 0, 1
-"""How a row was begun."""
+"""How a purge with children began to delete a row's children: without a mark on the row, or after marking it."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """Keys behind `after`, up to and with `upto`; None: open. With `keys`, only those."""
+    """The keys behind `after`, up to and including `upto`; None leaves an end open. If `keys` is given, only those."""
 
     after: KeyValue | None
     upto: KeyValue | None
     keys: tuple[KeyValue, ...] = ()
-    """Rows that were locked when the strategy met them, to be visited again."""
+    """The keys of rows to be visited again, as they were locked when the strategy met them."""
     visits: int = 0
-    """How often the strategy has been here before."""
+    """How often the strategy has visited these rows before."""
     leaf: str | None = None
-    """Which partition, by its identity; None: the table itself."""
+    """The identity of the partition; None: the table itself."""
     token: int | None = None
-    """What the strategy itself has to know of the range; nobody else reads it."""
+    """A number that only the strategy itself reads, such as the identity of the table's file."""
     refused_at: int | None = None
-    """Rows that the worker had changed when `keys` were refused, -1 for any number: they are tried again as long as
-    others go."""
+    """How many rows the worker had changed when `keys` were refused; -1: any number. They are tried again as long as
+    other rows are changed meanwhile."""
     begun: int | None = None
-    """Of a purge with children: some of what hangs on the rows with `keys` is deleted already, and they are to follow.
-    MARKED: each was marked before that, and its mark is what must hold."""
+    """In a purge with children: some children of the rows with `keys` are deleted already, and these rows must follow.
+    MARKED: each row was marked before, and has to have the mark, rather than to match the condition."""
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """Immutable; a batch that rolls back leaves the old one. Empty: nothing is left."""
+    """The ranges still to be processed; without any, nothing is left. Immutable: a rolled-back batch keeps the old."""
 
     ranges: tuple[Range, ...]
     passes: int = 0
-    """How many passes were made before."""
+    """How many passes were completed before."""
     base: int = 0
-    """Rows that the run had changed when this pass began; below zero: this pass does not count as clean."""
+    """How many rows the run had changed when this pass began; below zero: this pass does not count as clean."""
 
     @property
     def over(self) -> bool:
@@ -50,7 +50,7 @@ class Cursor:
 
     @property
     def begun(self) -> int:
-        """Rows with some children deleted already."""
+        """How many rows have some of their children deleted already."""
         return sum(len(range_.keys) for range_ in self.ranges if range_.begun is not None)
 
     @property
@@ -59,34 +59,34 @@ class Cursor:
         return self.ranges[0].after if self.ranges else None
 
     def moved(self, after: KeyValue) -> "Cursor":
-        """The range in progress begins behind `after` now, or is done if that was its end."""
+        """Return the cursor whose range in progress begins behind `after`; without that range if it ends there."""
         first, *rest = self.ranges
         if after == first.upto:
             return self.finished_range()
         return replace(self, ranges=(replace(first, after=after), *rest))
 
     def before(self, upto: KeyValue | None) -> "Cursor":
-        """The range in progress ends with `upto` now; None: it holds nothing more."""
+        """Return the cursor whose range in progress ends with `upto`; without that range if `upto` is None."""
         if upto is None:
             return self.finished_range()
         first, *rest = self.ranges
         return replace(self, ranges=(replace(first, upto=upto), *rest))
 
     def finished_range(self) -> "Cursor":
-        """The range in progress holds nothing more."""
+        """Return the cursor without the range in progress, which is done."""
         return replace(self, ranges=self.ranges[1:])
 
     def revisit_later(self, later: Range) -> "Cursor":
-        """Visit `later` once the rest is done; locked rows together with those that wait for the same visit."""
+        """Return the cursor that visits `later` after all others, together with locked rows of the same visit."""
         *before, last = self.ranges or (later,)
         if self.ranges and last.keys and replace(last, keys=()) == replace(later, keys=()):
             return replace(self, ranges=(*before, replace(last, keys=(*last.keys, *later.keys))))
         return replace(self, ranges=(*self.ranges, later))
 
     def retry_later(self, refused: Range) -> "Cursor":
-        """Try `refused` again once the rest is done, together with those that wait already.
+        """Return the cursor that tries `refused` again after all others, together with rows that wait already.
 
-        What is met upwards is tried again downwards, as rows that refer to others mostly come after them.
+        Rows that were met upwards are tried again downwards: rows that refer to others mostly come after them.
         """
         if not self.ranges:
             return self.revisit_later(refused)
@@ -99,25 +99,25 @@ class Cursor:
 
     @property
     def locked(self) -> int:
-        """Rows that were locked and are visited again."""
+        """How many rows were locked and are visited again."""
         return sum(len(r.keys) for r in self.ranges if r.refused_at is None and r.begun is None)
 
     def dumped(self) -> str:
-        """As the ledger keeps it."""
+        """Return the cursor as the text that the ledger keeps."""
         ranges = [_dumped(range_) for range_ in self.ranges]
         return json.dumps({"ranges": ranges, "pass": self.passes, "base": self.base}, separators=(",", ":"))
 
     @staticmethod
     def loaded(text: str) -> "Cursor":
-        """What `dumped` gave."""
+        """Return the cursor from the text that `dumped` returned."""
         kept = json.loads(text)
         return Cursor(tuple(_range(*range_) for range_ in kept["ranges"]), kept["pass"], kept["base"])
 
 
 def coming_back(text: str, keys: Sequence[KeyValue], begun: Sequence[KeyValue] = ()) -> str:
-    """The cursor that the ledger has, visiting these rows as well once the rest is done.
+    """Return the ledger's cursor `text` with these rows added, which are visited after all others.
 
-    `begun`: those of whose children some are gone. Where the job has a mark, they got it before that.
+    `begun`: rows of whose children some are deleted. If the job has a mark, these rows were marked before.
     """
     cursor = Cursor.loaded(text)
     for some, how in ((keys, None), (begun, MARKED)):

@@ -1,4 +1,4 @@
-"""A file of ids as it was given: lines, or columns of a CSV that its header names."""
+"""The file of --ids: plain lines, or columns of a CSV that its header names."""
 
 import csv
 import shutil
@@ -22,18 +22,18 @@ Entry = tuple[int, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class IdFile:
-    """A file that can be read again, and a place for what is made of it."""
+    """A file that can be read again, with a folder for temporary files made from it."""
 
     name: str
     """For people."""
     path: Path
     spool: Callable[[], Path]
-    """A name for a new temporary file."""
+    """Returns the path for a new temporary file."""
     open: ExitStack
-    """What goes with it."""
+    """What is closed together with the file."""
 
     def digest(self) -> str:
-        """The same for the same bytes alone."""
+        """Return the SHA-256 digest of the file."""
         made = sha256()
         with self._opened("rb") as file:
             while token := file.read(1 << 20):
@@ -41,7 +41,7 @@ class IdFile:
         return made.hexdigest()
 
     def entries(self, columns: Sequence[str]) -> Iterator[Entry]:
-        """The keys' texts with their lines; UsageError where the header or a line is not as it must be."""
+        """Yield the texts of each key with its line; UsageError if the header or a line is malformed."""
         with self._opened("r", encoding="utf-8-sig", newline="") as file:
             try:
                 first = next((line for line in file if line.strip()), "")
@@ -52,7 +52,7 @@ class IdFile:
                 raise UsageError(f"--ids: {self.name} is not UTF-8 text.", "convert it, or export it again.") from error
 
     def wrong(self, line: int, what: str, hint: str = "") -> UsageError:
-        """What is wrong with a line."""
+        """Return the error for a line."""
         return UsageError(f"--ids: {self.name}, line {line}: {what}", hint)
 
     def _opened(self, mode: str, **more: str) -> Any:
@@ -62,7 +62,7 @@ class IdFile:
             raise UsageError(f"--ids: {self.name} cannot be read: {error.strerror}.") from error
 
     def _delimiter(self, first: str, columns: Sequence[str]) -> str | None:
-        """What parts the columns of a CSV, whose first line names the key; None for plain lines."""
+        """Return the delimiter of a CSV whose first line names the key's columns; None for plain lines."""
         wanted = {name.casefold() for name in columns}
         best: set[str] = set()
         for delimiter in _DELIMITERS:
@@ -109,8 +109,8 @@ def _fields(line: str, delimiter: str) -> list[str]:
 
 
 def _copy_stdin(to: Path) -> None:
-    """It can be read once only."""
-    binary = getattr(sys.stdin, "buffer", None)  # none where a program has put something else in its place
+    """Copy stdin to a file, as it can be read only once."""
+    binary = getattr(sys.stdin, "buffer", None)  # a program may have replaced stdin with an object without it
     with open(to, "wb") as file:
         if binary is not None:
             shutil.copyfileobj(binary, file)
@@ -119,13 +119,13 @@ def _copy_stdin(to: Path) -> None:
 
 
 def shown_name(named: str | None) -> str:
-    """The file's name for people."""
+    """Return the file's name for people."""
     return "stdin" if named == STDIN else named or ""
 
 
 @contextmanager
 def id_file(named: str | None) -> Iterator[IdFile | None]:
-    """The file of that name, or what stdin holds; None for no name."""
+    """Open the file of that name, or a copy of stdin; None for no name."""
     if named is None:
         yield None
         return

@@ -1,4 +1,4 @@
-"""Listed ids, spooled: as they are in their file, and the keys of the rows that they name."""
+"""The spool of listed ids: first the ids as they are in their file, then the keys of the rows that they name."""
 
 import json
 import re
@@ -15,21 +15,21 @@ from batchops.db.types import KeyValue
 
 _AT_ONCE = 10_000
 _CACHE = 16_384
-"""KiB of it in memory; all else is in its file."""
+"""KiB of the spool in memory; the rest is in its file."""
 _NUMBER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 class IdList:
-    """Each once, in an order that is the same in every process: a cursor over them is a key.
+    """The keys of listed rows, each once, in an order that is the same in every process: a cursor over them is a key.
 
-    Any number of ids, in a temporary file; threads take turns.
+    A temporary file holds any number of them. Threads take turns.
     """
 
     def __init__(self, path: Path, width: int, digest: str) -> None:
-        """`width`: columns of the key. `digest`: what tells the file from others."""
+        """`width`: how many columns the key has. `digest` identifies the contents of the file."""
         self.digest = digest
         self.entries = self.found = self.rows = 0
-        """Different ids in the file, those of them that name a row, and such rows."""
+        """How many different ids the file has, how many of these name a row, and how many rows they name."""
         self._order = ", ".join(f"o{i}" for i in range(width)) + ", tagged"
         self._places = ", ".join("?" * (width + 1))
         self._guard = threading.Lock()
@@ -41,26 +41,26 @@ class IdList:
         )
 
     def spool(self, entries: Iterable[Entry]) -> None:
-        """The file's ids, each text once with its first line."""
+        """Spool the file's ids, each text once with its first line."""
         rows = ((line, json.dumps(texts)) for line, texts in entries)
         while some := list(islice(rows, _AT_ONCE)):
             self._insert("INSERT OR IGNORE INTO entry VALUES (?, ?)", some)
         self.entries = self._one("SELECT count(*) FROM entry")
 
     def spooled(self, size: int) -> Iterator[list[Entry]]:
-        """Them again, so many at a time."""
+        """Yield the spooled ids, `size` at a time."""
         line = 0
         while rows := self._all("SELECT line, texts FROM entry WHERE line > ? ORDER BY line LIMIT ?", (line, size)):
             yield [(number, tuple(json.loads(texts))) for number, texts in rows]
             line = rows[-1][0]
 
     def add(self, keys: Iterable[KeyValue], found: int) -> None:
-        """Keys of rows that were found by so many ids."""
+        """Add the keys of rows that `found` ids name."""
         self._insert(f"INSERT OR IGNORE INTO listed VALUES ({self._places})", [_ordered(key) for key in keys])
         self.found += found
 
     def ready(self) -> None:
-        """All are added."""
+        """Drop the ids, as all keys are added."""
         self._all("DROP TABLE entry")
         self.rows = self._one("SELECT count(*) FROM listed")
 
@@ -69,13 +69,13 @@ class IdList:
         self._db.close()
 
     def next(self, after: KeyValue | None, upto: KeyValue | None, size: int) -> list[KeyValue]:
-        """The first keys behind `after`, up to and with `upto`."""
+        """Return the first keys behind `after`, up to and including `upto`."""
         where, values = self._within(after, upto)
         rows = self._all(f"SELECT tagged FROM listed {where} ORDER BY {self._order} LIMIT ?", (*values, size))
         return [_key(tagged) for (tagged,) in rows]
 
     def middle(self, after: KeyValue | None, upto: KeyValue | None, least: int) -> KeyValue | None:
-        """A key with half of them before it; None for fewer than `least`."""
+        """Return a key with half of the range before it; None if the range has fewer than `least` keys."""
         where, values = self._within(after, upto)
         rows = self._one(f"SELECT count(*) FROM listed {where}", values)
         if rows < least:
@@ -103,7 +103,7 @@ class IdList:
 
 
 def _ordered(key: KeyValue) -> tuple[Any, ...]:
-    """What it is ordered by: whole numbers by value, whether the driver gives them as such or as text."""
+    """Return what a key is ordered by: whole numbers by value, even if the driver returns them as text."""
     tagged = [encode(value) for value in key]
     return (*map(_sortable, tagged), json.dumps(tagged))
 

@@ -1,4 +1,4 @@
-"""The strategy ids, for --ids: chunk after chunk of those that name a row, each once."""
+"""The strategy ids, for --ids: takes the listed keys chunk by chunk, each key once."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ _SHOWN = 20
 
 
 class IdsStrategy(KeyStrategy):
-    """Its rows are always listed and locked; whichever of them no longer matches is passed over."""
+    """Follows the list of keys. It lists and locks the rows of each batch, and passes over those that do not match."""
 
     name = "ids"
 
@@ -28,11 +28,11 @@ class IdsStrategy(KeyStrategy):
         self._ids = listed
 
     def begin(self, connection: sa.Connection) -> Cursor:  # noqa: ARG002  the list alone says
-        """From the first of the list to its last."""
+        """Return one range over the whole list."""
         return Cursor((Range(None, None),)) if self._ids.rows else Cursor(())
 
     def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
-        """The next ids of the list, as many as rows are wanted."""
+        """Return the rows of the next keys of the list."""
         if cursor.over:
             return None
         range_ = cursor.ranges[0]
@@ -50,22 +50,22 @@ class IdsStrategy(KeyStrategy):
         return self._listed_batch(keys, behind, len(chunk))
 
     def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:  # noqa: ARG002
-        """In the middle of the list."""
+        """Split the range in the middle of the list."""
         middle = None if range_.keys else self._ids.middle(range_.after, range_.upto, WORTH_SPLITTING)
         if middle is None or middle == range_.upto:
             return None
         return replace(range_, upto=middle), replace(range_, after=middle)
 
     def window(self, cursor: Cursor) -> sa.Select[Any] | None:  # noqa: ARG002
-        """None: the list alone says where it ends."""
+        """Return None: the list alone says where a batch ends."""
         return None
 
     def last(self, connection: sa.Connection, range_: Range) -> Range | None:  # noqa: ARG002
-        """None: one statement is like any other."""
+        """Return None: the statement for the end is like any other."""
         return None
 
     def ahead(self, cursor: Cursor) -> list[sa.Select[Any]]:
-        """Chunk by chunk of the list."""
+        """Return a query for each chunk of the list, and for keys to be visited again."""
         rows = [
             one for range_ in cursor.ranges if range_.keys for one in super().ahead(replace(cursor, ranges=(range_,)))
         ]
@@ -77,7 +77,7 @@ class IdsStrategy(KeyStrategy):
         return rows
 
     def first(self, connection: sa.Connection, cursor: Cursor) -> Batch | None:  # noqa: ARG002
-        """As `next` would begin; a list without any row has a statement too, which changes none."""
+        """Return the batch with which `next` would begin. An empty list has a statement too, which changes no row."""
         keys = cursor.ranges[0].keys if cursor.ranges else ()
         if cursor.ranges and not keys:
             range_ = cursor.ranges[0]

@@ -17,11 +17,11 @@ from batchops.runtime.batch_size import START_ROWS, Size
 from batchops.sql.selection import Selection
 
 WORTH_SPLITTING = 20_000
-"""Rows in a range below which a second worker does not pay."""
+"""A range with fewer rows is not worth a second worker."""
 
 
 class KeyStrategy:
-    """Follows `key`'s columns upwards, to the greatest that is there at the start."""
+    """Follows the columns of `key` upwards, to the greatest key that exists at the start."""
 
     name = "key"
     by_key = True
@@ -33,24 +33,24 @@ class KeyStrategy:
         self._table = selection.table
         self._key = tuple(key)
         self._locks = backend.sessions.locks_rows and selection.table.lockable
-        """Else rows are listed only: the writing statement repeats the condition, so rows that changed are left out."""
+        """Whether listed rows are locked. If not, the writing statement leaves changed rows out by the condition."""
         self._out = [backend.keys.out(self._table, name).label(f"k{i}") for i, name in enumerate(self._key)]
         self._order = [backend.keys.order(self._table, name) for name in self._key]
-        # Of a key with NULLs only the rows without one are named; the pinned condition leaves the others out too.
+        # A key with NULLs identifies only the rows without one; the pinned condition leaves the others out too.
         usable = not self.by_key or any(own.columns == self._key for own in self._table.keys)
         self._filled = [] if usable else [self._table.called.c[quoted(name)].is_not(None) for name in self._key]
 
     def begin(self, connection: sa.Connection) -> Cursor:
-        """All that may match, up to the greatest key that is there now."""
+        """Return a range with all rows that may match, up to the greatest key that exists now."""
         found = KeyStretch(self._backend, self._selection, self._key, self._filled).range(connection)
         return Cursor(()) if found is None else Cursor((found,))
 
     def ready(self, cursor: Cursor) -> float:  # noqa: ARG002  the strategies' common shape
-        """Nothing is read ahead."""
+        """Return 0: this strategy reads nothing ahead."""
         return 0.0
 
     def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
-        """A plain range where it cannot hold more than twice the aim, else the listed keys of a wider one."""
+        """Return a plain range if it cannot hold more than twice the aim, else the listed keys of a wider one."""
         if cursor.over:
             return None
         range_ = cursor.ranges[0]
@@ -68,7 +68,7 @@ class KeyStrategy:
         return replace(batch, key=self._key)
 
     def from_end(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
-        """The last rows of the range in hand, as a plain range."""
+        """Return the last rows of the range in hand, as a plain range."""
         range_ = cursor.ranges[0]
         if range_.keys or size.listed:
             return None
@@ -80,7 +80,7 @@ class KeyStrategy:
         return replace(self._batch(within, cursor.before(begin), read), key=self._key)
 
     def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:
-        """In the middle by number, where the first column is one; else behind so many rows."""
+        """Split at the middle value of the key, if values can be halved; else behind WORTH_SPLITTING rows."""
         if range_.keys:
             return None
         middle = self._middle(connection, range_)
@@ -89,19 +89,19 @@ class KeyStrategy:
         return replace(range_, upto=middle), replace(range_, after=middle)
 
     def middle(self, connection: sa.Connection, range_: Range) -> Range | None:
-        """As it would be split."""
+        """Return the second half, as `split` makes it."""
         halves = self.split(connection, range_)
         return halves[1] if halves else None
 
     def window(self, cursor: Cursor) -> sa.Select[Any] | None:
-        """Of all that lies before the end."""
+        """Return the query for all keys up to the end of the range in progress."""
         upto = None if cursor.over else cursor.ranges[0].upto
         if upto is None:
             return None
         return self._followed(Range(None, upto)).order_by(*self._order).offset(START_ROWS - 1).limit(1)
 
     def last(self, connection: sa.Connection, range_: Range) -> Range | None:
-        """So many rows before its end."""
+        """Return the last START_ROWS rows of the range."""
         if range_.keys:
             return None
         backwards = self._followed(range_).order_by(*(column.desc() for column in self._order))
@@ -109,15 +109,15 @@ class KeyStrategy:
         return None if row is None else replace(range_, after=tuple(row))
 
     def another_pass(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:  # noqa: ARG002
-        """Never: a range of keys also holds the rows that an update moved."""
+        """Return None: a range of keys also holds the rows that an update moved."""
         return None
 
     def relocated(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:  # noqa: ARG002
-        """Never: a key means the same wherever its row lies."""
+        """Return None: a key names the same row wherever the row lies."""
         return None
 
     def ahead(self, cursor: Cursor) -> list[sa.Select[Any]]:
-        """A query for each range, and one for each list of keys to be visited again."""
+        """Return a query for each range, and one for each list of keys to be visited again."""
         most = self._backend.keys.longest_list
         lists = [range_.keys[i : i + most] for range_ in cursor.ranges for i in range(0, len(range_.keys), most)]
         wheres = [self._within(range_.after, range_.upto) for range_ in cursor.ranges if not range_.keys]
@@ -125,7 +125,7 @@ class KeyStrategy:
         return [self._matching(where).order_by(None) for where in wheres]
 
     def first(self, connection: sa.Connection, cursor: Cursor) -> Batch | None:
-        """As `next` would begin."""
+        """Return the batch with which `next` would begin."""
         if cursor.over:
             return None
         if keys := cursor.ranges[0].keys:
@@ -134,28 +134,28 @@ class KeyStrategy:
         return self._plain(connection, cursor, Size(START_ROWS, START_ROWS), end)
 
     def _within(self, after: KeyValue | None, upto: KeyValue | None) -> sa.ColumnElement[bool]:
-        """Rows behind one key, up to and with another; either may be of the first columns only."""
+        """Return the condition for rows behind one key, up to and including another; both may have fewer columns."""
         bounds = [self._backend.keys.after(self._table, self._key[: len(after)], after)] if after is not None else []
         if upto is not None:
             bounds.append(self._backend.keys.upto(self._table, self._key[: len(upto)], upto))
         return sa.and_(sa.true(), *bounds)
 
     def _followed(self, range_: Range, columns: Sequence[sa.ColumnElement[Any]] = ()) -> sa.Select[Any]:
-        """The keys of the range, or these columns, of all rows that this strategy reads."""
+        """Return a SELECT of the keys, or of `columns`, of all rows in the range that this strategy reads."""
         rows: sa.Select[Any] = self._table.alone(sa.select(*(columns or self._out)).select_from(self._table.called))
         return rows.where(self._within(range_.after, range_.upto), *self._filled)
 
     def _end(self, connection: sa.Connection, range_: Range, read: int) -> KeyValue | None:
-        """The key that ends a window of `read` rows; None where fewer are left."""
+        """Return the key that ends a window of `read` rows; None if fewer are left."""
         columns = [column.label(f"k{i}") for i, column in enumerate(self._order)]
         ordered = self._followed(range_, columns).order_by(*self._order)
-        # Made exact outside, for this one key: inside it would be for every one that is skipped.
+        # The one key is made exact outside: inside, the server would do that for every key that it skips.
         end = ordered.offset(read - 1).limit(1).subquery()
         row = connection.execute(sa.select(*(self._backend.keys.exact(column) for column in end.c))).first()
         return None if row is None else tuple(row)
 
     def _edge(self, connection: sa.Connection, range_: Range, *, upwards: bool) -> KeyValue | None:
-        """The least or the greatest key of the range."""
+        """Return the least or the greatest key of the range."""
         order = self._order if upwards else [column.desc() for column in self._order]
         row = connection.execute(self._followed(range_).order_by(*order).limit(1)).first()
         return None if row is None else tuple(row)
@@ -170,7 +170,7 @@ class KeyStrategy:
         return middle or far
 
     def _matching(self, where: sa.ColumnElement[bool]) -> sa.Select[Any]:
-        """The keys of the matching rows among `where`, in order."""
+        """Return a SELECT of the keys of the matching rows among `where`, in order."""
         rows: sa.Select[Any] = self._table.alone(sa.select(*self._out).select_from(self._table.called))
         return rows.where(where, self._selection.clause).order_by(*self._order)
 
@@ -185,7 +185,7 @@ class KeyStrategy:
         if full:
             keys, end = self._reached(connection, keys, range_, size, end)
             if not keys:
-                return self._batch(None, cursor, 0, 0)  # all of them moved while they were waited for: look again
+                return self._batch(None, cursor, 0, 0)  # all of them moved while it waited for their locks: look again
         if full or end is None:
             read = self._read(connection, range_.after, end or range_.upto)
         behind = self._behind(cursor, end)
@@ -195,7 +195,7 @@ class KeyStrategy:
         return self._listed_batch(keys, behind, read)
 
     def _revisit(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch:
-        """Rows that were locked when the strategy met them; or refused, and then from the last."""
+        """Return a batch of rows that were locked when the strategy met them; or refused, then the last ones first."""
         range_ = cursor.ranges[0]
         now, behind = self._to_revisit(cursor, size)
         select = self._matching(self._backend.keys.among(self._table, self._key, now))
@@ -206,7 +206,7 @@ class KeyStrategy:
         return replace(self._listed_batch(keys, behind, len(now), len(left)), locked_keys=left)
 
     def _to_revisit(self, cursor: Cursor, size: Size) -> tuple[tuple[KeyValue, ...], Cursor]:
-        """The rows to visit again now, and the cursor behind them."""
+        """Return the keys of the rows to visit again now, and the cursor behind them."""
         range_ = cursor.ranges[0]
         aim = min(size.rows, self._backend.keys.longest_list, len(range_.keys))
         cut = aim if range_.refused_at is None else len(range_.keys) - aim
@@ -226,10 +226,10 @@ class KeyStrategy:
         self, connection: sa.Connection, keys: list[KeyValue], range_: Range, size: Size,
         end: KeyValue | None,  # noqa: ARG002
     ) -> tuple[list[KeyValue], KeyValue | None]:  # fmt: skip
-        """How far a full list of keys reaches without a gap, and those up to there.
+        """Return the keys of a full list up to its first gap, and the key up to which they reach.
 
-        PostgreSQL shows a row whose key was changed while its lock was waited for with its new key: those that
-        it skipped are not in the list.
+        If a row's key is changed while PostgreSQL waits for its lock, the row is listed with its new key. Rows that
+        it has overtaken are not in the list.
         """
         if size.skip_locked or not self._locks:
             return keys, keys[-1]
@@ -259,12 +259,12 @@ class KeyStrategy:
         return cursor.finished_range() if end is None else cursor.moved(end)
 
     def _read(self, connection: sa.Connection, after: KeyValue | None, upto: KeyValue | None) -> int:
-        """How many rows a window held that was cut short."""
+        """Return how many rows a window holds that was cut short."""
         window = self._followed(Range(after, upto)).subquery()
         return int(connection.execute(sa.select(sa.func.count()).select_from(window)).scalar_one())
 
     def _listed_batch(self, keys: Sequence[KeyValue], cursor: Cursor, read: int, locked: int = 0) -> Batch:
-        """The listed rows."""
+        """Return the batch of the listed rows."""
         batch = self._batch(self._among(keys), cursor, read, len(keys), locked)
         held = self._locks or self._backend.sessions.one_writer
         return replace(batch, key=self._key, keys=tuple(keys), by_keys=not self._selection.has_subselect, held=held)

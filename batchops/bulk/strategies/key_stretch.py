@@ -1,4 +1,4 @@
-"""The stretch of a key that a condition is about, where it bounds the key itself: a tenant's rows, a span of ids."""
+"""Finds the stretch of a key that can match, if the condition bounds the key: a tenant's rows, a span of ids."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,14 +17,14 @@ class KeyStretch:
     def __init__(
         self, backend: Backend, selection: Selection, key: Sequence[str], filled: Sequence[sa.ColumnElement[bool]] = ()
     ) -> None:
-        """`filled`: what holds for the rows that the key names, where it may hold NULLs."""
+        """`filled`: conditions that hold for the rows that the key identifies, if it may hold NULLs."""
         self._backend, self._selection, self._key = backend, selection, tuple(key)
         self._table, self._filled = selection.table, filled
         self._order = [backend.keys.order(self._table, name) for name in self._key]
         self._downwards = [column.desc() for column in self._order]
 
     def range(self, connection: sa.Connection) -> Range | None:
-        """Where it begins and ends now; None where there is nothing to visit."""
+        """Return where the stretch begins and ends now; None if there is nothing to visit."""
         if not self._bounded(connection):
             last = self._first(connection, self._rows().order_by(*self._downwards))
             return None if last is None else Range(None, last)
@@ -36,7 +36,7 @@ class KeyStretch:
         return Range(self._first(connection, upto.order_by(*self._downwards).offset(1)), last)
 
     def rows(self, connection: sa.Connection) -> int | None:
-        """About how many rows of the table lie there, whether they match or not; None where nobody can tell."""
+        """Return about how many rows of the table lie in the stretch, whether they match or not; None if unknown."""
         if not self._bounded(connection):
             return self._table.rows
         found = self.range(connection)
@@ -49,7 +49,7 @@ class KeyStretch:
         return table.rows if work is None else work.rows
 
     def _bounded(self, connection: sa.Connection) -> bool:
-        """Whether the server finds all matching rows by the key's index: then both ends are found in no time."""
+        """Whether the server finds all matching rows by the key's index: then it finds both ends at once."""
         if self._selection.condition is None:
             return False
         return self._backend.planner.finds_by_key(connection, self._table, self._key, self._matching())

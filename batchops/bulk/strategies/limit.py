@@ -1,4 +1,4 @@
-"""The strategy limit, for no key: the first so many rows that match, again and again, until a batch is short."""
+"""The strategy limit, for no key: takes the first rows that match, again and again, until a batch is short."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from batchops.sql.selection import Selection
 
 
 class LimitStrategy:
-    """Has no memory of where it was: it reads over the remains of its earlier batches, and is for purges only."""
+    """Keeps no place in the table, so that it reads over what its earlier batches left behind; for purges only."""
 
     name = "limit"
 
@@ -21,15 +21,15 @@ class LimitStrategy:
         self._selection = selection
 
     def begin(self, connection: sa.Connection) -> Cursor:  # noqa: ARG002  the strategies' common shape
-        """One range, open at both ends."""
+        """Return one range, open at both ends."""
         return Cursor((Range(None, None),))
 
     def ready(self, cursor: Cursor) -> float:  # noqa: ARG002  the strategies' common shape
-        """Nothing is read ahead."""
+        """Return 0: this strategy reads nothing ahead."""
         return 0.0
 
     def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
-        """Listed by the hidden row number where there is one; else the statement itself is limited."""
+        """Return rows listed by the hidden row number if there is one; else a batch whose statement is limited."""
         if cursor.over:
             return None
         if self._backend.keys.row_id is None:
@@ -46,37 +46,37 @@ class LimitStrategy:
         return Batch(self._selection, where, behind, len(ids), len(ids), max(0, locked))
 
     def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:  # noqa: ARG002
-        """Never: two workers would take the same rows."""
+        """Return None: two workers would take the same rows."""
         return None
 
     def middle(self, connection: sa.Connection, range_: Range) -> Range | None:  # noqa: ARG002
-        """None, as for the end."""
+        """Return None: every batch begins at the start."""
         return None
 
     def window(self, cursor: Cursor) -> sa.Select[Any] | None:  # noqa: ARG002
-        """None: a batch has no end but its number of rows."""
+        """Return None: a batch has no end but its number of rows."""
         return None
 
     def last(self, connection: sa.Connection, range_: Range) -> Range | None:  # noqa: ARG002
-        """None: every batch begins at the start."""
+        """Return None: every batch begins at the start."""
         return None
 
     def another_pass(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:  # noqa: ARG002
-        """Never: it ends when nothing is found."""
+        """Return None: the pass itself ends only when nothing is found."""
         return None
 
     def relocated(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:  # noqa: ARG002
-        """Never: it has no place to lose."""
+        """Return None: this strategy keeps no place that it could lose."""
         return None
 
     def ahead(self, cursor: Cursor) -> list[sa.Select[Any]]:
-        """Whatever matches."""
+        """Return one query for all rows that match."""
         table = self._selection.table
         rows: sa.Select[Any] = table.alone(sa.select(sa.literal_column("1")).select_from(table.called))
         return [] if cursor.over else [rows.where(self._selection.clause)]
 
     def first(self, connection: sa.Connection, cursor: Cursor) -> Batch | None:  # noqa: ARG002
-        """All of it, for the plan."""
+        """Return one batch of all rows that match, for the plan."""
         return None if cursor.over else Batch(self._selection, sa.true(), cursor, 0)
 
     def _ids(self, row_id: str, aim: int) -> sa.Select[Any]:

@@ -1,4 +1,4 @@
-"""The strategy list: the rows that one statement has listed at the start, as long as they are unchanged."""
+"""The strategy list: changes the rows that one statement has listed at the start, if they are still unchanged."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,31 +21,31 @@ NAME = "list"
 
 
 class _ListKeys(KeyStrategy):
-    """The keys of the list itself."""
+    """Follows the keys of the list itself."""
 
     def stretch(self, connection: sa.Connection, range_: Range, rows: int) -> tuple[KeyValue | None, int]:
-        """The key that ends the first so many rows of the range, and how many these are; None: they are the rest."""
+        """Return the key that ends the first `rows` rows of the range, or None if these are all; and their number."""
         end = self._end(connection, range_, rows)
         return end, rows if end is not None else self._read(connection, range_.after, range_.upto)
 
     def within(self, after: KeyValue | None, upto: KeyValue | None) -> sa.ColumnElement[bool]:
-        """Rows behind one key, up to and with another."""
+        """Return the condition for rows behind one key, up to and including another."""
         return self._within(after, upto)
 
     def keys_within(self, within: sa.ColumnElement[bool]) -> sa.Select[Any]:
-        """The keys of those rows."""
+        """Return a SELECT of the keys of these rows."""
         return sa.select(*self._order).where(within)
 
     def first_keys(self, connection: sa.Connection, range_: Range, rows: int) -> tuple[KeyValue, ...]:
-        """The first so many of the range."""
+        """Return the first `rows` keys of the range."""
         return tuple(self._values(connection, self._followed(range_).order_by(*self._order).limit(rows)))
 
 
 class ListStrategy(KeyStrategy):
     """Follows the list by its key.
 
-    One statement changes the rows of a stretch that it proves to be unchanged. Where they have to be known one by one,
-    as some are locked or refused, they are locked and proven before.
+    One statement changes the rows of a stretch that it proves to be unchanged. If they have to be known one by one,
+    because some are locked or refused, they are locked and proven first.
     """
 
     name = NAME
@@ -54,9 +54,10 @@ class ListStrategy(KeyStrategy):
         self, backend: Backend, selection: Selection, key: Sequence[str], listed: Table | None, values: int,
         sets_own: tuple[OwnReference, ...],
     ) -> None:  # fmt: skip
-        """`listed`: the list; None: it is still to be made, and this only serves the plan.
+        """`listed` is the list; None if it is still to be made, and the strategy only serves the plan.
 
-        `values`: how many columns the job sets. `sets_own`: foreign keys that change rows of the list as others go.
+        `values`: how many columns the job sets. `sets_own`: foreign keys that change listed rows when others are
+        deleted.
         """
         self._rows: ListedRows | None = None
         if listed is not None:
@@ -65,16 +66,16 @@ class ListStrategy(KeyStrategy):
         self._list = _ListKeys(backend, Selection(listed, None), key) if listed is not None else None
         self._own = OwnChanges(self._rows, self._key, sets_own) if self._rows is not None and sets_own else None
         self._follows = backend.row_lists.follows(values) and not sets_own
-        """Whether one statement serves for a stretch, where nothing else is called for."""
+        """Whether one statement can change a stretch of the list, unless the batch needs more care."""
         self._alone = self._locks or backend.sessions.one_writer
         """Whether nobody else can change a row that a batch has looked at."""
 
     def begin(self, connection: sa.Connection) -> Cursor:  # noqa: ARG002  the list alone says
-        """From the first of the list to its last."""
+        """Return one range over the whole list."""
         return Cursor((Range(None, None),))
 
     def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
-        """The next rows of the list, as many as are wanted."""
+        """Return the next rows of the list."""
         if cursor.over:
             return None
         range_ = cursor.ranges[0]
@@ -99,13 +100,16 @@ class ListStrategy(KeyStrategy):
         return replace(batch, locked_keys=given_up, changed_keys=changed)
 
     def _proved_anew(self, connection: sa.Connection, keys: Sequence[KeyValue], size: Size) -> tuple[sa.Update, ...]:
-        """For rows that the run itself changes as these go: found unchanged, and locked, before that."""
+        """Return statements that renew the proofs of rows that change when these are deleted.
+
+        Those rows are first locked and found unchanged.
+        """
         if self._own is None or not keys:
             return ()
         return self._own.proved_anew(self._left(self._lock(connection, self._own.referring(keys), size), keys))
 
     def _stretch(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch:
-        """The next rows of the list as one range of it."""
+        """Return the next rows of the list as one range of it."""
         assert self._list is not None  # a run makes it before its first batch
         assert self._rows is not None
         range_ = cursor.ranges[0]
@@ -125,23 +129,23 @@ class ListStrategy(KeyStrategy):
         return Batch(self._rows, among, behind, rows, rows, key=self._key)
 
     def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:
-        """In the middle of the list."""
+        """Split the range in the middle of the list."""
         return self._list.split(connection, range_) if self._list else None
 
     def middle(self, connection: sa.Connection, range_: Range) -> Range | None:  # noqa: ARG002
-        """None: one statement is like any other."""
+        """Return None: the statement for the middle is like any other."""
         return None
 
     def window(self, cursor: Cursor) -> sa.Select[Any] | None:  # noqa: ARG002
-        """None: the list alone says where it ends."""
+        """Return None: the list alone says where a batch ends."""
         return None
 
     def last(self, connection: sa.Connection, range_: Range) -> Range | None:  # noqa: ARG002
-        """None, as for the middle."""
+        """Return None: the statement for the end is like any other."""
         return None
 
     def ahead(self, cursor: Cursor) -> list[sa.Select[Any]]:
-        """The rest of the list, and the rows that are to be visited again."""
+        """Return queries for the rest of the list, and for the rows to be visited again."""
         if self._list is None:
             return super().ahead(cursor)
         ranges = [range_ for range_ in cursor.ranges if not range_.keys]
@@ -152,14 +156,14 @@ class ListStrategy(KeyStrategy):
         ]
 
     def first(self, connection: sa.Connection, cursor: Cursor) -> Batch | None:
-        """As `next` would begin; None where the list is still to be made."""
+        """Return the batch with which `next` would begin; None if the list is still to be made."""
         if cursor.over or self._list is None:
             return None
         keys = cursor.ranges[0].keys or self._to_visit(connection, cursor, Size(SHOWN, SHOWN))[0]
         return self._batch(self._among(keys[:SHOWN]) if keys else sa.false(), cursor, 0)
 
     def _to_visit(self, connection: sa.Connection, cursor: Cursor, size: Size) -> tuple[tuple[KeyValue, ...], Cursor]:
-        """The next keys of the list, and the cursor behind them."""
+        """Return the next keys of the list, and the cursor behind them."""
         assert self._list is not None  # a run makes it before its first batch
         aim = min(size.rows, self._backend.keys.longest_list)
         listed = self._list.first_keys(connection, cursor.ranges[0], aim)
@@ -168,7 +172,7 @@ class ListStrategy(KeyStrategy):
     def _left_alone(
         self, connection: sa.Connection, keys: Sequence[KeyValue]
     ) -> tuple[tuple[KeyValue, ...], tuple[KeyValue, ...]]:
-        """Of rows that were not locked: those that others hold, and those that were changed. The others are gone."""
+        """Return, of rows that were not locked, those that others hold and those that have changed; others are gone."""
         if not keys:
             return (), ()
         rows: sa.Select[Any] = self._table.alone(sa.select(*self._out, self._selection.clause.label("proven")))
@@ -178,11 +182,11 @@ class ListStrategy(KeyStrategy):
 
 
 SHOWN = 20
-"""Keys in the statement that a plan shows."""
+"""How many keys the statement has that a plan shows."""
 
 
 LISTED = 10.0
-"""What it costs to list a row and to find it again unchanged, for one that is read in the table's order."""
+"""The cost to list a row and to find it unchanged later, in rows that are read in the table's order."""
 
 
 def _choose(situation: Situation) -> Choice | None:

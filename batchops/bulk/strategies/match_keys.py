@@ -1,4 +1,4 @@
-"""Follows the addresses of the matching rows, which are read once a pass by the server's own plan."""
+"""The strategy match by keys: follows the addresses of matching rows, which the server's own plan finds once a pass."""
 
 import time
 from dataclasses import replace
@@ -15,7 +15,7 @@ from batchops.db.types import KeyValue
 from batchops.runtime.batch_size import Size
 
 DENSE = 0.5
-"""Share of matching rows in a stretch of the table from which reading all of it is faster than looking each up."""
+"""From this share of matching rows on, reading a whole stretch of the table is faster than looking up each row."""
 
 
 class MatchStrategy(KeyStrategy):
@@ -32,7 +32,7 @@ class MatchStrategy(KeyStrategy):
         self._matches = Matches(rows, reading, self._part, self._halved)
 
     def ready(self, cursor: Cursor) -> float:
-        """Read the matching rows of the range in hand, unless that was done before."""
+        """Read the matching rows of the range in hand, unless that was done before. Return the seconds spent."""
         if cursor.over or cursor.ranges[0].keys or self._matches.of(cursor.passes, cursor.ranges[0]) is not None:
             return 0.0
         begun = time.perf_counter()
@@ -40,7 +40,7 @@ class MatchStrategy(KeyStrategy):
         return time.perf_counter() - begun
 
     def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
-        """The next matching rows by their addresses, or all that match among them where they lie close together."""
+        """Return the next matching rows by their addresses; if these lie close together, all that match among them."""
         if cursor.over or cursor.ranges[0].keys:
             return super().next(connection, cursor, size)
         range_ = cursor.ranges[0]
@@ -61,7 +61,7 @@ class MatchStrategy(KeyStrategy):
         return together or self._one_by_one(range_, behind, some, rows)
 
     def from_end(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:  # noqa: ARG002
-        """The last of the rows that were read."""
+        """Return a batch of the last rows that were read."""
         range_ = cursor.ranges[0]
         if range_.keys or size.skip_locked:
             return None
@@ -74,7 +74,7 @@ class MatchStrategy(KeyStrategy):
         return self._one_by_one(range_, cursor.before(begin), some, found.end - start)
 
     def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:
-        """In the middle of the rows that were read."""
+        """Split the range in the middle of the rows that were read."""
         found = None if range_.keys else self._matches.latest(range_)
         if found is None:
             return super().split(connection, range_)
@@ -84,19 +84,19 @@ class MatchStrategy(KeyStrategy):
         return replace(range_, upto=middle), replace(range_, after=middle)
 
     def middle(self, connection: sa.Connection, range_: Range) -> Range | None:  # noqa: ARG002
-        """None: one statement is like any other."""
+        """Return None: the statement for the middle is like any other."""
         return None
 
     def window(self, cursor: Cursor) -> sa.Select[Any] | None:  # noqa: ARG002
-        """None: the rows that were read say where a batch ends."""
+        """Return None: the rows that were read say where a batch ends."""
         return None
 
     def last(self, connection: sa.Connection, range_: Range) -> Range | None:  # noqa: ARG002
-        """None, as for the middle."""
+        """Return None: the statement for the end is like any other."""
         return None
 
     def first(self, connection: sa.Connection, cursor: Cursor) -> Batch | None:  # noqa: ARG002
-        """With one row for the list: nothing is read for the plan."""
+        """Return a batch with one row in place of the list: nothing is read for the plan."""
         if cursor.over:
             return None
         range_ = cursor.ranges[0]
@@ -106,14 +106,14 @@ class MatchStrategy(KeyStrategy):
         return self._one_by_one(range_, cursor, self._rows.listed([range_.upto]), 0)
 
     def _one_by_one(self, range_: Range, behind: Cursor, some: Any, rows: int) -> Batch:  # noqa: ARG002
-        """Exactly these rows."""
+        """Return a batch of exactly these rows."""
         by_keys = not self._selection.has_subselect
         return replace(self._batch(self._rows.among(some), behind, rows), key=self._key, by_keys=by_keys)
 
     def _together(
         self, cursor: Cursor, behind: Cursor, first: KeyValue, last: KeyValue, rows: int  # noqa: ARG002
     ) -> Batch | None:  # fmt: skip
-        """All that match from the first of so many rows to the last; None where many others may lie between them."""
+        """Return a batch of all that match from the first row to the last; None if many others may lie in between."""
         read = self._rows.most_between(first, last)
         if read is None or rows < DENSE * read:
             return None
@@ -129,17 +129,17 @@ class MatchStrategy(KeyStrategy):
         return self._listed_batch(keys, self._revisit_later(behind, range_, left, 1), len(listed))
 
     def _part(self, connection: sa.Connection, range_: Range) -> sa.Select[Any] | None:  # noqa: ARG002
-        """The range's matching rows."""
+        """Return a SELECT of the range's matching rows."""
         return self._found().where(self._within(range_.after, range_.upto), *self._filled)
 
     def _found(self) -> sa.Select[Any]:
-        """All that match, as they are spooled."""
+        """Return a SELECT of all matching rows, with the columns and the order of the spool."""
         columns, order = self._rows.columns()
         rows: sa.Select[Any] = self._table.alone(sa.select(*columns).select_from(self._table.called))
         return rows.where(self._selection.unshielded).order_by(*order)
 
     def _halved(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:
-        """By number, so that no row is counted for it."""
+        """Split the range at the middle value of the key, so that no rows have to be counted."""
         low = range_.after or self._edge(connection, range_, upwards=True)
         middle = self._backend.keys.between(self._table, self._key, low, range_.upto) if low and range_.upto else None
         return (replace(range_, upto=middle), replace(range_, after=middle)) if middle else None

@@ -1,4 +1,4 @@
-"""The same by the rows' places in a PostgreSQL heap, for purges."""
+"""The strategy match by the rows' places in a PostgreSQL heap, for purges."""
 
 from dataclasses import replace
 from typing import Any
@@ -17,7 +17,7 @@ from batchops.runtime.batch_size import Size
 
 
 class MatchByPlace(MatchStrategy, BlockStrategy):
-    """Follows the rows' places in a heap. Further passes look for those that were not at theirs any more."""
+    """Follows the rows' places in a heap. Further passes look for rows that were no longer at their places."""
 
     by_key = False
 
@@ -25,18 +25,18 @@ class MatchByPlace(MatchStrategy, BlockStrategy):
         BlockStrategy.__init__(self, target.backend, target.selection, blocks, further_passes=further_passes)
         self._read_by(target.reading, WholeRows(places, target.backend.keys, self._table, self._key, 1))
         self._whole: Range | None = None
-        """All of the table, where this process itself has begun the pass in hand."""
+        """The range of the whole table, if this process itself began the pass in hand."""
         self._together_in: set[int] = set()
-        """Passes in which rows were taken together: their number alone does not say that each was there."""
+        """Passes in which rows were taken as ranges: the number of rows alone does not tell that each was there."""
 
     def begin(self, connection: sa.Connection) -> Cursor:
-        """From the first block to the last that is there now."""
+        """Return a range from the first block to the last that exists now."""
         cursor = super().begin(connection)
         self._whole = cursor.ranges[0] if cursor.ranges else None
         return cursor
 
     def another_pass(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:
-        """None where each row that was read is known to be gone."""
+        """Return a further pass; None if each row that was read is known to be gone."""
         alone = self._whole is not None and cursor.base >= 0 and not self._table.only
         if alone and cursor.passes not in self._together_in and rows - cursor.base == self._matches.rows(cursor.passes):
             return None
@@ -55,7 +55,7 @@ class MatchByPlace(MatchStrategy, BlockStrategy):
         return self._in_this_file(batch, cursor.ranges[0])
 
     def _in_this_file(self, batch: Batch, range_: Range) -> Batch:
-        """Empty where the table was written anew: the statement itself sees to that, without a round trip for it."""
+        """Return the batch, empty if the table was rewritten; its statement checks that, with no round trip."""
         assert batch.where is not None  # the caller has just made it
         return replace(batch, where=sa.and_(batch.where, self._blocks.kept(self._table, range_.token)))
 
@@ -67,14 +67,14 @@ class MatchByPlace(MatchStrategy, BlockStrategy):
         return super()._without_locked(connection, behind, range_, listed, size)
 
     def _part(self, connection: sa.Connection, range_: Range) -> sa.Select[Any] | None:
-        """The places of the range's matching rows; None once the table has been written anew."""
+        """Return a SELECT of the places of the range's matching rows; None if the table was rewritten."""
         if self._blocks.storage(connection, self._table) != range_.token:
             return None
-        # A bound that leaves nothing out would still turn the server's choice.
+        # A bound that leaves nothing out could still change the server's plan.
         return self._found() if range_ == self._whole else self._found().where(self._within(range_.after, range_.upto))
 
     def _halved(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:  # noqa: ARG002
-        """By number of blocks."""
+        """Split the range by number of blocks."""
         low, high = self._blocks.block_of(range_.after), self._blocks.block_of(range_.upto)
         middle = self._blocks.end_of((low + high) // 2)
         return (replace(range_, upto=middle), replace(range_, after=middle)) if high > low else None

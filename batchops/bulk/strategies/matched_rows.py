@@ -1,4 +1,4 @@
-"""How matching rows are read, kept and found again: as whole numbers where they can be, else as keys of any type."""
+"""How matching rows are read, kept and found again: as whole numbers if possible, else as keys of any type."""
 
 import json
 from array import array
@@ -20,59 +20,59 @@ from batchops.db.types import KeyValue
 
 _AT_ONCE = 10_000
 _EVERY = 64
-"""Of so many keys in a file one has its place remembered."""
+"""The place of one in so many keys of a file is remembered."""
 
 
 class Spool(Protocol):
-    """The rows of one reading, in order."""
+    """The rows that one reading found, in order."""
 
     def __len__(self) -> int: ...
 
     def add(self, some: Any) -> None:
-        """More of them."""
+        """Add rows."""
 
     def sort(self) -> None:
-        """All are added."""
+        """Put the rows in order; all have been added."""
 
     def between(self, range_: Range) -> tuple[int, int] | None:
-        """The places of the range's rows; None where the range reaches beyond what was read."""
+        """Return the places of the range's rows; None if the range reaches beyond what was read."""
 
     def key(self, place: int) -> KeyValue:
-        """The key of the row at that place."""
+        """Return the key of the row at that place."""
 
     def slice(self, start: int, end: int) -> Any:
-        """The rows at these places, as `MatchedRows` takes them."""
+        """Return the rows at these places, in the form that `MatchedRows` takes."""
 
     def close(self) -> None:
-        """Let go of the file, if there is one."""
+        """Close the file, if there is one."""
 
 
 class MatchedRows(Protocol):
-    """One way to name rows."""
+    """One way to identify rows."""
 
     longest_list: int
-    """How many `among` takes at the most."""
+    """The most rows that `among` takes."""
 
     def spool(self, range_: Range) -> Spool:
-        """An empty one for the rows of that range."""
+        """Return an empty spool for the rows of the range."""
 
     def columns(self) -> tuple[Sequence[sa.ColumnElement[Any]], Sequence[sa.ColumnElement[Any]]]:
-        """What is selected of each row, and what it is ordered by."""
+        """Return the columns to select of each row, and those to order the rows by."""
 
     def read(self, connection: sa.Connection, rows: sa.Select[Any]) -> Iterator[Any]:
-        """What `rows` selects, many at a time, as a spool takes it."""
+        """Yield what `rows` selects, many rows at a time, in the form that a spool takes."""
 
     def among(self, found: Any) -> sa.ColumnElement[bool]:
-        """These rows, each looked up by itself."""
+        """Return the condition for these rows, by which each is looked up."""
 
     def listed(self, keys: Sequence[KeyValue]) -> Any:
-        """The rows with these keys, as `among` takes them."""
+        """Return the rows with these keys, in the form that `among` takes."""
 
     def keys(self, found: Any) -> tuple[KeyValue, ...]:
-        """Their keys."""
+        """Return the keys of these rows."""
 
     def most_between(self, first: KeyValue, last: KeyValue) -> int | None:
-        """How many rows can lie from one key to another; None where their values do not say."""
+        """Return how many rows can lie from one key to another; None if their values do not tell."""
 
 
 class _WholeSpool:
@@ -101,7 +101,7 @@ class _WholeSpool:
 
 
 class WholeRows:
-    """By whole numbers: eight bytes for each."""
+    """Identifies rows by whole numbers, of eight bytes each."""
 
     def __init__(self, addresses: Addresses, keys: Keys, table: Table, names: Sequence[str], width: int) -> None:
         self._addresses, self._keys, self._table = addresses, keys, table
@@ -110,34 +110,34 @@ class WholeRows:
         self.read = addresses.read
 
     def spool(self, range_: Range) -> Spool:
-        """Sorted here: the server gives them in whatever order it finds them."""
+        """Return a spool that sorts: the server returns the rows in any order."""
         return _WholeSpool(self._addresses, self._width, range_)
 
     def columns(self) -> tuple[Sequence[sa.ColumnElement[Any]], Sequence[sa.ColumnElement[Any]]]:
-        """The bare columns, or the hidden one of a row's place."""
+        """Return the bare columns, or the hidden one of a row's place; in no order."""
         return [self._keys.order(self._table, name) for name in self._names], ()
 
     def among(self, found: "array[int]") -> sa.ColumnElement[bool]:
-        """By the database's shortest list of numbers."""
+        """Return the condition as the database's shortest list of numbers."""
         return self._addresses.among(self._table, self._names, found)
 
     def listed(self, keys: Sequence[KeyValue]) -> "array[int]":
-        """Flat numbers."""
+        """Return the keys as a flat array of numbers."""
         return array("q", [number for key in keys for number in self._addresses.numbers(key)])
 
     def keys(self, found: "array[int]") -> tuple[KeyValue, ...]:
-        """Number by number."""
+        """Return the keys that the flat array holds."""
         columns = (found[i :: self._width] for i in range(self._width))
         return tuple(map(self._addresses.key, zip(*columns, strict=True)))
 
     def most_between(self, first: KeyValue, last: KeyValue) -> int | None:
-        """As many as there are numbers, where only the last one differs."""
+        """Return how many numbers lie from one to the other, if only the last column differs; else None."""
         low, high = self._addresses.numbers(first), self._addresses.numbers(last)
         return high[-1] - low[-1] + 1 if low[:-1] == high[:-1] else None
 
 
 class _KeySpool:
-    """Keys as lines of a file, in the server's order. Only the ends of ranges that it has given itself are known."""
+    """Keys as lines of a file, in the server's order. It knows the ends of its own range, and keys that it returned."""
 
     def __init__(self, range_: Range) -> None:
         self._file = ScratchFile()
@@ -150,7 +150,7 @@ class _KeySpool:
         return self._rows
 
     def add(self, some: Sequence[KeyValue]) -> None:
-        """In the order of those before."""
+        """Add keys, which come in order."""
         lines = [json.dumps([encode(value) for value in key]).encode() for key in some]
         start = self._file.size
         for line in lines:
@@ -161,23 +161,23 @@ class _KeySpool:
         self._file.add(b"".join(line + b"\n" for line in lines))
 
     def sort(self) -> None:
-        """They came in order."""
+        """Note the end of the file: the keys came in order."""
         self._starts.append(self._file.size)
 
     def between(self, range_: Range) -> tuple[int, int] | None:
-        """By what is known of its ends."""
+        """Return the places of a range whose ends are known; else None."""
         start = 0 if range_.after == self._range.after else self._places.get(range_.after)
         end = self._rows if range_.upto == self._range.upto else self._places.get(range_.upto)
         return None if start is None or end is None else (start, end)
 
     def key(self, place: int) -> KeyValue:
-        """It may end a range from now on."""
+        """Return the key, and remember its place: it may end a range from now on."""
         (key,) = self.slice(place, place + 1)
         self._places[key] = place + 1
         return key
 
     def slice(self, start: int, end: int) -> tuple[KeyValue, ...]:
-        """Read from the file."""
+        """Read the keys at these places from the file."""
         if start >= end:
             return ()
         first, last = start // _EVERY, min((end - 1) // _EVERY + 1, len(self._starts) - 1)
@@ -190,51 +190,51 @@ class _KeySpool:
         return tuple(tuple(map(decode, json.loads(line))) for line in lines)
 
     def close(self) -> None:
-        """It is gone with that."""
+        """Close the file, which deletes it."""
         self._file.close()
 
 
 class AnyRows:
-    """By keys of any type, in the server's own order."""
+    """Identifies rows by keys of any type, in the server's own order."""
 
     def __init__(self, backend: Backend, table: Table, names: Sequence[str]) -> None:
         self._keys, self._table, self._names = backend.keys, table, tuple(names)
         self.longest_list = backend.keys.longest_list
 
     def spool(self, range_: Range) -> Spool:
-        """In a file: nobody knows how long keys are."""
+        """Return a spool in a file, as keys may be of any length."""
         return _KeySpool(range_)
 
     def columns(self) -> tuple[Sequence[sa.ColumnElement[Any]], Sequence[sa.ColumnElement[Any]]]:
-        """As keys are read and ordered everywhere."""
+        """Return the columns as keys are read and ordered everywhere."""
         out = [self._keys.out(self._table, name).label(f"k{i}") for i, name in enumerate(self._names)]
         return out, [self._keys.order(self._table, name) for name in self._names]
 
     def read(self, connection: sa.Connection, rows: sa.Select[Any]) -> Iterator[list[KeyValue]]:
-        """A row for each; the server need not keep all of them for us."""
+        """Yield keys, many at a time. The rows are streamed, so that they are never all in memory."""
         found = connection.execute(rows, execution_options={"stream_results": True})
         for some in found.partitions(_AT_ONCE):
             yield [tuple(row) for row in some]
 
     def among(self, found: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
-        """By the index on the key."""
+        """Return the condition, which the index on the key serves."""
         return self._keys.among(self._table, self._names, found)
 
     def listed(self, keys: Sequence[KeyValue]) -> Sequence[KeyValue]:
-        """They are that."""
+        """Return the keys unchanged."""
         return keys
 
     def keys(self, found: Sequence[KeyValue]) -> tuple[KeyValue, ...]:
-        """As they are."""
+        """Return the rows unchanged: they are keys."""
         return tuple(found)
 
     def most_between(self, first: KeyValue, last: KeyValue) -> int | None:  # noqa: ARG002
-        """They do not."""
+        """Return None: the values of keys of any type do not tell."""
         return None
 
 
 def matched_rows(backend: Backend, table: Table, names: Sequence[str]) -> MatchedRows:
-    """The rows of a table by a key."""
+    """Return the way to identify the rows of a table by a key: by whole numbers if the key's types allow it."""
     width = backend.whole_keys.width(table, names)
     if width is None:
         return AnyRows(backend, table, names)

@@ -1,4 +1,4 @@
-"""What a process has read of the rows that match, range by range, for all of its workers."""
+"""The matching rows that a process has read, range by range, for all of its workers."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from batchops.db.addresses import TooManyAddressesError
 from batchops.errors import TimedOutError
 
 Part = Callable[[sa.Connection, Range], "sa.Select[Any] | None"]
-"""The matching rows of a range; None where there is nothing to be read any more."""
+"""Returns a SELECT of the matching rows of a range; None if there is nothing to read any more."""
 Halve = Callable[[sa.Connection, Range], tuple[Range, Range] | None]
 
 
 @dataclass(frozen=True)
 class Found:
-    """A range's matching rows: those of a spool from one place to another."""
+    """The matching rows of a range: the rows of a spool from one place to another."""
 
     spool: Spool
     start: int
@@ -34,7 +34,7 @@ class _Read:
 
 
 class Matches:
-    """Read once for each range that a process begins with; what is split off a range later lies within it."""
+    """Reads each range once with which a process begins. A part that is split off a range later lies within it."""
 
     def __init__(self, rows: MatchedRows, reading: Reading, part: Part, halve: Halve) -> None:
         self._rows, self._reading, self._part, self._halve = rows, reading, part, halve
@@ -45,7 +45,7 @@ class Matches:
         return sum(len(read.spool) for read in self._read if read.passes == passes)
 
     def of(self, passes: int, range_: Range) -> Found | None:
-        """What was read of the range; None where it was not."""
+        """Return what a pass has read of the range; None if it has not read it."""
         for read in self._read:
             places = read.spool.between(range_) if (read.passes, read.token) == (passes, range_.token) else None
             if places is not None:
@@ -53,11 +53,11 @@ class Matches:
         return None
 
     def latest(self, range_: Range) -> Found | None:
-        """The same, of the last pass that was read."""
+        """Return what the last pass has read of the range; None if it has not read it."""
         return self.of(max((read.passes for read in self._read), default=0), range_)
 
     def read(self, passes: int, range_: Range) -> Found:
-        """Read a range, in as few statements as the server has the time for."""
+        """Read a range, in as few statements as the server's time limit allows."""
         for read in self._read:
             if read.passes < passes:
                 read.spool.close()
@@ -69,7 +69,7 @@ class Matches:
         return Found(spool, *(spool.between(range_) or (0, 0)))
 
     def _parts(self, range_: Range) -> Iterator[Any]:
-        """All rows of it; what takes too long, or is too much, is read by halves."""
+        """Yield all rows of the range. A part that takes too long, or has too many rows, is read by halves."""
         left = [range_]
         while left:
             part, given = left.pop(), False

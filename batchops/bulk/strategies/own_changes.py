@@ -1,4 +1,4 @@
-"""Rows of a list that the run itself changes: foreign keys of a table to itself set them as others are deleted."""
+"""Listed rows that the run itself changes: foreign keys of a table to itself set them when others are deleted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,19 +12,19 @@ from batchops.db.table import quoted
 from batchops.db.types import KeyValue
 
 OwnReference = tuple[tuple[str, ...], tuple[str, ...]]
-"""Columns of a table, and those of the same table that they refer to."""
+"""Columns of a table, and the columns of the same table that they refer to."""
 
 
 @dataclass(frozen=True)
 class OwnChanges:
-    """What the references change, so that the list can be told in the same transaction."""
+    """Finds the listed rows that the references change, and renews their proofs in the same transaction."""
 
     rows: ListedRows
     key: tuple[str, ...]
     references: tuple[OwnReference, ...]
 
     def referring(self, keys: Sequence[KeyValue]) -> sa.Select[Any]:
-        """The keys of unchanged rows of the list that refer to one of these rows."""
+        """Return a SELECT of the keys of unchanged listed rows that refer to one of these rows."""
         backend, table = self.rows.backend, self.rows.table
         parent = replace(table, alias="batchops_parent")
         among = backend.keys.among(parent, self.key, keys)
@@ -38,7 +38,7 @@ class OwnChanges:
         return rows.where(sa.or_(*refer), self.rows.clause)
 
     def proved_anew(self, keys: Sequence[KeyValue]) -> tuple[sa.Update, ...]:
-        """Statements that put the proofs of these rows, as they are by then, into the list."""
+        """Return statements that store new proofs of these rows in the list, of the rows as they are by then."""
         backend, table, listed = self.rows.backend, self.rows.table, self.rows.listed
         same = [listed.clause.c[quoted(name)] == backend.keys.order(table, name) for name in self.key]
         proof = sa.select(backend.row_lists.proof(table)).select_from(table.called).where(*same)

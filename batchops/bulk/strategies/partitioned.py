@@ -12,30 +12,30 @@ from batchops.runtime.batch_size import Size
 
 
 class PartitionedStrategy:
-    """`leaves` by the partition's identity; its ranges say which leaf they are of."""
+    """Processes each partition by the strategy that `leaves` has for its identity; each range names its partition."""
 
     def __init__(self, leaves: Mapping[str, Strategy], name: str) -> None:
         self._leaves = leaves
         self.name = name
 
     def forget(self, leaf: str) -> None:
-        """Leave a partition out that has been dropped."""
+        """Leave out a partition that has been dropped."""
         self._leaves = {name: strategy for name, strategy in self._leaves.items() if name != leaf}
 
     def begin(self, connection: sa.Connection) -> Cursor:
-        """Every partition's whole range."""
+        """Return a cursor over the whole range of every partition."""
         ranges: list[Range] = []
         for leaf, strategy in self._leaves.items():
             ranges.extend(_of(leaf, strategy.begin(connection)))
         return Cursor(tuple(ranges))
 
     def ready(self, cursor: Cursor) -> float:
-        """What the leaf in hand needs."""
+        """Let the strategy of the leaf in progress read ahead."""
         strategy = None if cursor.over else self._leaves.get(cursor.ranges[0].leaf or "")
         return strategy.ready(cursor) if strategy else 0.0
 
     def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
-        """The next part of the leaf in progress."""
+        """Return the next batch of the leaf in progress."""
         while not cursor.over:
             strategy = self._leaves.get(cursor.ranges[0].leaf or "")
             if strategy is not None:
@@ -44,26 +44,26 @@ class PartitionedStrategy:
         return None
 
     def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:
-        """As the leaf's own strategy would."""
+        """Split the range as the leaf's own strategy does."""
         strategy = self._leaves.get(range_.leaf or "")
         return strategy.split(connection, range_) if strategy else None
 
     def middle(self, connection: sa.Connection, range_: Range) -> Range | None:
-        """As the leaf's own strategy has it."""
+        """Return the middle as the leaf's own strategy does."""
         strategy = self._leaves.get(range_.leaf or "")
         return strategy.middle(connection, range_) if strategy else None
 
     def window(self, cursor: Cursor) -> sa.Select[Any] | None:  # noqa: ARG002
-        """None: each leaf has its own."""
+        """Return None: each leaf has a query of its own."""
         return None
 
     def last(self, connection: sa.Connection, range_: Range) -> Range | None:
-        """As the leaf's own strategy has it."""
+        """Return the last window as the leaf's own strategy does."""
         strategy = self._leaves.get(range_.leaf or "")
         return strategy.last(connection, range_) if strategy else None
 
     def another_pass(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:
-        """A further pass over the partitions whose strategy calls for one."""
+        """Return a further pass over the partitions whose strategy needs one."""
         ranges: list[Range] = []
         for leaf, strategy in self._leaves.items():
             further = strategy.another_pass(connection, cursor, rows)
@@ -72,19 +72,19 @@ class PartitionedStrategy:
         return Cursor(tuple(ranges), cursor.passes + 1, rows) if ranges else None
 
     def relocated(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:
-        """As the strategy of the leaf in progress says."""
+        """Return what the strategy of the leaf in progress returns."""
         strategy = None if cursor.over else self._leaves.get(cursor.ranges[0].leaf or "")
         return strategy.relocated(connection, cursor) if strategy else None
 
     def ahead(self, cursor: Cursor) -> list[sa.Select[Any]]:
-        """Those of each range in its leaf."""
+        """Return the queries of each range, from the strategy of its leaf."""
         ways = [(self._leaves.get(range_.leaf or ""), range_) for range_ in cursor.ranges]
         return [
             rows for strategy, range_ in ways if strategy for rows in strategy.ahead(replace(cursor, ranges=(range_,)))
         ]
 
     def first(self, connection: sa.Connection, cursor: Cursor) -> Batch | None:
-        """The first part of the first leaf."""
+        """Return the first batch of the first leaf."""
         strategy = None if cursor.over else self._leaves.get(cursor.ranges[0].leaf or "")
         return strategy.first(connection, cursor) if strategy else None
 

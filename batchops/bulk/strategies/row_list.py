@@ -1,4 +1,4 @@
-"""A list of the rows to change, as a table beside the ledger: what is read into it, and what a statement asks of it."""
+"""A list of the rows to change, as a table beside the ledger: what fills it, and how statements use it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,24 +15,24 @@ from batchops.sql.selection import Selection, user_sql
 
 @dataclass(frozen=True)
 class RowList:
-    """A list that is complete, as a run keeps it."""
+    """A complete list, as a run records it."""
 
     schema: str | None
     name: str
     rows: int
     key: tuple[str, ...]
     stored: tuple[str, ...]
-    """The columns whose new values are in it."""
+    """The columns whose new values are in the list."""
     at: str
     """When it was made, in the database's time."""
 
     @staticmethod
     def of(kept: dict[str, Any]) -> "RowList":
-        """What `asdict` gave, through JSON."""
+        """Return the list from what `asdict` returned, after a round trip through JSON."""
         return RowList(**kept | {"key": tuple(kept["key"]), "stored": tuple(kept["stored"])})
 
     def table(self, of: Table) -> Table:
-        """It as a table; the columns of the key have their names and types from the table whose rows it lists."""
+        """Return the list as a table. Its key columns have the names and types of the table whose rows it lists."""
         types = {column.name: column for column in of.columns}
         own = [types.get(name, Column(name, "INTEGER", nullable=False)) for name in self.key]
         more = [Column(name, "", nullable=True) for name in (*map(value_name, range(len(self.stored))), PROOF)]
@@ -40,14 +40,14 @@ class RowList:
 
 
 def value_name(place: int) -> str:
-    """The column for a stored value."""
+    """Return the name of the column for a stored value."""
     return f"batchops_v{place}"
 
 
 def to_list(
     backend: Backend, table: Table, condition: str | None, key: Sequence[str], values: Sequence[str]
 ) -> sa.Select[Any]:
-    """What is read into the list: keys, values and proofs of the rows that match."""
+    """Return the SELECT that fills the list: keys, values and proofs of the rows that match."""
     columns = [
         *(backend.keys.order(table, name).label(quoted(name)) for name in key),
         *(sa.literal_column(f"({_text(value)})").label(quoted(value_name(i))) for i, value in enumerate(values)),
@@ -70,16 +70,16 @@ class ListedRows(Selection):
 
     @property
     def proven(self) -> sa.ColumnElement[bool]:
-        """That the proof is the one in the list."""
+        """The condition that the row's proof is the one in the list."""
         return self.backend.row_lists.proof(self.table) == self.kept(PROOF)
 
     @property
     def clause(self) -> sa.ColumnElement[bool]:
-        """The proof alone: what the condition means now, after some of the rows are gone, may be something else."""
+        """The proof alone: the condition may mean something else now, after some of the rows are gone."""
         return self.proven
 
     def kept(self, column: str) -> sa.ColumnElement[Any]:
-        """What the list has in this column of its own."""
+        """Return what the list has in its column `column` for a row of the table."""
         names = self.listed.keys[0].columns
         same = [self.listed.clause.c[quoted(name)] == self.backend.keys.order(self.table, name) for name in names]
         value = sa.select(self.listed.clause.c[quoted(column)]).where(*same)
@@ -88,9 +88,9 @@ class ListedRows(Selection):
 
 @dataclass(frozen=True, kw_only=True)
 class ProvenRows(ListedRows):
-    """Rows of a list that this very transaction has found unchanged, and that nobody else can change before its end.
+    """Rows of a list that the same transaction has found unchanged, and that nobody else can change before its end.
 
-    The proof is not asked again: a foreign key to the table itself may change some of them as others go.
+    The proof is not checked again: a foreign key of the table to itself may change some of them as others are deleted.
     """
 
     @property
@@ -102,14 +102,14 @@ class ProvenRows(ListedRows):
 class JoinedRows(ListedRows):
     """The rows of a stretch of the list that nobody has changed since, by a join with it.
 
-    A sub-select, as the user's values may use names that the list has too, or hidden columns.
+    The join is with a sub-select: the user's values may use names that the list has too, or hidden columns.
     """
 
     stretch: sa.Subquery
 
     @property
     def same_row(self) -> sa.ColumnElement[bool]:
-        """That a row of the table is the one of the list."""
+        """The condition that a row of the table is the row of the list."""
         names = self.listed.keys[0].columns
         keys = enumerate(self.backend.keys.order(self.table, name) for name in names)
         return sa.and_(*(column == self.stretch.c[_key_name(place)] for place, column in keys))
@@ -123,7 +123,7 @@ class JoinedRows(ListedRows):
 
 
 def joined_rows(of: ListedRows, within: sa.ColumnElement[bool]) -> JoinedRows:
-    """`of` as a join with those rows of the list that are `within`."""
+    """Return `of` as a join with those rows of the list that are `within`."""
     listed = of.listed
     names = listed.keys[0].columns
     others = [column.name for column in listed.columns if column.name not in names]

@@ -1,4 +1,4 @@
-"""A file without a name, on the disk for temporary files: it is gone with what uses it, or with the process."""
+"""A temporary file without a name: it disappears with the object that uses it, or with the process."""
 
 import os
 import tempfile
@@ -6,7 +6,7 @@ import weakref
 
 
 class ScratchFile:
-    """Bytes are added at its end; any thread may read them."""
+    """A file to whose end bytes are added; any thread may read them."""
 
     def __init__(self) -> None:
         self._file, path = tempfile.mkstemp(prefix="batchops-")
@@ -15,7 +15,7 @@ class ScratchFile:
         self.size = 0
 
     def add(self, data: bytes) -> None:
-        """Write them behind all others."""
+        """Write the data at the end."""
         left = memoryview(data)
         while left:
             written = os.pwrite(self._file, left, self.size)
@@ -23,9 +23,9 @@ class ScratchFile:
             self.size += written
 
     def read(self, start: int, size: int) -> bytes:
-        """So many bytes from there."""
+        """Return `size` bytes from `start` on."""
         return os.pread(self._file, size, start)
 
     def close(self) -> None:
-        """Let go of it before its time."""
+        """Close the file before the object is gone."""
         self._close()

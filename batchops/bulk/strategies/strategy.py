@@ -21,35 +21,35 @@ from batchops.sql.selection import Selection
 
 @dataclass(frozen=True)
 class Batch:
-    """The next rows: those of `selection` that also match `where`; None: no row that was read matches."""
+    """The next rows: those of `selection` that also match `where`. If `where` is None, no row that was read matches."""
 
     selection: Selection
     where: sa.ColumnElement[bool] | None
     cursor: Cursor
-    """The cursor once this batch is durable."""
+    """The cursor that holds once this batch is durable."""
     read: int
     found: int | None = None
-    """Rows the selector locked for the operation; None where it did not look."""
+    """How many rows the selector found, and locked if it could; None if it did not look."""
     locked: int = 0
-    """Matching rows given up on, because others held them at every visit."""
+    """How many matching rows are given up on, because others held their locks at every visit."""
     locked_keys: tuple[KeyValue, ...] = ()
-    """Those of them that were listed."""
+    """The keys of such rows, if they were listed."""
     changed_keys: tuple[KeyValue, ...] = ()
-    """Listed rows that are left as they are, because they were changed since."""
+    """The keys of listed rows that are left as they are, because they were changed since."""
     limit: int | None = None
-    """The most rows to take of `where`; below that, nothing is left of it."""
+    """The most rows to take of `where`; if there are fewer, none is left."""
     key: tuple[str, ...] = ()
-    """The columns that name its rows, where these are or can be listed."""
+    """The columns that identify the rows, if these are or can be listed."""
     keys: tuple[KeyValue, ...] = ()
-    """The listed rows, where they were listed."""
+    """The keys of the rows, if they were listed."""
     held: bool = False
-    """Whether these match, and nobody else can change them before the transaction ends."""
+    """Whether the listed rows match, and nobody else can change them before the transaction ends."""
     then: tuple[sa.Update, ...] = ()
-    """What is written to the run's own tables once the rows are changed, in the same transaction."""
+    """Statements that update the run's own tables after the rows are changed, in the same transaction."""
     by_keys: bool = False
-    """Whether `where` names each row by its key, and the condition reads no table of its own."""
+    """Whether `where` names each row by its key, and the condition has no subselect."""
     order: sa.ColumnElement[bool] | None = None
-    """What makes a DELETE go through its rows in an order, as its last condition."""
+    """A last condition that makes a DELETE visit its rows in an order."""
 
     @property
     def conditions(self) -> tuple[sa.ColumnElement[bool] | sa.TextClause, ...]:
@@ -58,42 +58,42 @@ class Batch:
 
 
 class Strategy(Protocol):
-    """Called inside the transaction that changes the rows, so that a retry calls it again."""
+    """Finds the rows of batches, inside the transaction that changes them, so that a retry calls it again."""
 
     name: str
 
     def begin(self, connection: sa.Connection) -> Cursor:
-        """The whole range, its end fixed now."""
+        """Return a cursor over the whole range, whose end is fixed now."""
 
     def ready(self, cursor: Cursor) -> float:
-        """Read what batches behind `cursor` are chosen from, outside of any transaction; seconds that this took."""
+        """Read what batches behind `cursor` are chosen from, outside of any transaction. Return the seconds spent."""
 
     def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
-        """The batch behind `cursor`; None once nothing is left."""
+        """Return the batch behind `cursor`; None if nothing is left."""
 
     def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:
-        """The range in two, of about the same size; None where that is not worth it."""
+        """Return the range in two halves of about the same size; None if splitting it is not worthwhile."""
 
     def middle(self, connection: sa.Connection, range_: Range) -> Range | None:
-        """The range's far half, for the plan; None where only reading would find it."""
+        """Return the far half of the range, for the plan; None if only reading would find it."""
 
     def window(self, cursor: Cursor) -> sa.Select[Any] | None:
-        """The query that finds the end of a window behind some key; None if the strategy has no such query."""
+        """Return the query that finds the end of a window behind some key; None if the strategy has no such query."""
 
     def last(self, connection: sa.Connection, range_: Range) -> Range | None:
-        """The range's last window, for the plan; None where only reading would find it."""
+        """Return the last window of the range, for the plan; None if only reading would find it."""
 
     def another_pass(self, connection: sa.Connection, cursor: Cursor, rows: int) -> Cursor | None:
-        """A further pass, once every worker has finished and the run has changed `rows`; None if none is needed."""
+        """Return a further pass, once every worker has finished and the run has changed `rows`; None if none is due."""
 
     def relocated(self, connection: sa.Connection, cursor: Cursor) -> Cursor | None:
-        """Asked after an empty batch: the cursor to continue with, if the table was rewritten; else None."""
+        """Return, after an empty batch, the cursor to continue with if the table was rewritten; else None."""
 
     def ahead(self, cursor: Cursor) -> Sequence[sa.Select[Any]]:
-        """The keys of the matching rows behind `cursor`; for the plan and the end, nothing is locked."""
+        """Return queries for the keys of the matching rows behind `cursor`, to count them. They lock nothing."""
 
     def first(self, connection: sa.Connection, cursor: Cursor) -> Batch | None:
-        """The first batch as a plain range, for the plan; nothing is locked."""
+        """Return the first batch as a plain range, for the plan. Nothing is locked."""
 
 
 @runtime_checkable
@@ -101,13 +101,13 @@ class FromEnd(Strategy, Protocol):
     """A strategy that can follow its key downwards too."""
 
     def from_end(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
-        """The last rows of the range in hand; behind them it ends before them. None where they have to be listed."""
+        """Return the last rows of the range in hand, which then ends before them. None if they have to be listed."""
 
 
 BATCH, CHANGED = 150_000, 5.0
-"""Rows that a small machine reads in order in a batch of 50 ms; for how many of them a row counts that is changed."""
+"""How many rows a small machine reads in order in a batch of 50 ms, and how many of them a changed row counts for."""
 SAMPLE, SAMPLE_SECONDS = 5_000, 0.2
-"""Rows that tell what share matches where the server does not know, and the time for that."""
+"""How many rows are sampled for the share that matches, if the server does not know it; and the seconds for that."""
 VISITS = 2
 """How often a locked row is visited again; each visit waits for the lock as long as a statement may."""
 AUTO = "auto"
@@ -116,7 +116,7 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Situation:
-    """What a strategy is chosen by."""
+    """What the choice of a strategy depends on."""
 
     connection: sa.Connection
     backend: Backend
@@ -127,13 +127,13 @@ class Situation:
     """Whether no row may be met twice, as in a backfill."""
     wanted: str = AUTO
     ids: IdList | None = None
-    """The rows to change, where they are listed."""
+    """The rows to change, if the user listed them."""
     unstable: bool = False
     """Whether the condition or a value means something else in each batch, as the job changes what it reads."""
     keeps_lists: bool = False
-    """Whether a list of rows can be kept: beside the ledger, which is in the database itself."""
+    """Whether a list of rows can be kept: the ledger, beside which it lies, has to be in the database itself."""
     named: bool = False
-    """Whether rows must be named by their key, as more is done to them than one statement does."""
+    """Whether rows must be identified by their key, because more than one statement works on them."""
 
     @property
     def table(self) -> Table:
@@ -141,20 +141,20 @@ class Situation:
 
     @cached_property
     def matching(self) -> sa.Select[Any]:
-        """The rows that the condition selects."""
+        """A SELECT of the rows that match the condition."""
         rows: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(self.table.called)
         return rows.where(self.selection.clause)
 
     @cached_property
     def leaves(self) -> tuple[Table, ...] | None:
-        """Partitions that may hold such rows; None for a plain table, empty where only the parent can be processed."""
+        """Partitions that may hold matching rows; None for a plain table, empty if only the parent can be processed."""
         partitions = self.backend.partitions
         found = partitions.leaves(self.connection, self.table, self.matching, "DELETE") if partitions else None
         return None if found is None else tuple(found)
 
     @cached_property
     def work(self) -> Work | None:
-        """What the server itself has to do to find them, by its own estimate or by a sample."""
+        """What the server has to do to find the matching rows, by its own estimate or by a sample."""
         work = self.backend.planner.work(self.connection, self.table, self.leaves or (self.table,), self.matching)
         if work is None or not work.guessed or self.key is None:
             return work
@@ -164,7 +164,7 @@ class Situation:
         )
 
     def _share_of_the_first(self, names: tuple[str, ...]) -> float | None:
-        """How many of the table's first rows match; None where it has fewer, or that takes too long."""
+        """Return the share of the table's first rows that match; None if it has fewer, or counting takes too long."""
         keys, table = self.backend.keys, self.table
         order, columns = [keys.order(table, name) for name in names], [keys.out(table, name) for name in names]
         rows: sa.Select[Any] = sa.select(*columns).select_from(table.called).order_by(*order)
@@ -177,19 +177,19 @@ class Situation:
 
     @property
     def costly(self) -> bool:
-        """Whether a batch would take its whole time for what its condition reads of other tables."""
+        """Whether a batch would spend all of its time on what its condition reads of other tables."""
         return self.work is not None and self.work.again > BATCH
 
     def asked(self, walked: float) -> float:
-        """What the condition reads of other tables row by row; twice where matches lie apart, as they are listed."""
+        """Return the cost of what the condition reads of other tables for each row; twice if the rows get listed."""
         if self.work is None:
             return 0.0
         return self.work.others * (1 if 2 * self.work.rows > walked else 2)
 
     def repeated(self, walked: float) -> float:
-        """What the condition reads of other tables once more, for a strategy whose batches read so many rows.
+        """Return the cost of what the condition reads of other tables again, for a strategy that reads `walked` rows.
 
-        For each row of them about as much as for the row itself; and what each batch begins with.
+        For each row it is about as much as for the row itself; and each batch reads `work.again` at its start.
         """
         if self.work is None or not self.work.again:
             return 0.0
@@ -198,54 +198,54 @@ class Situation:
 
     @cached_property
     def rows(self) -> int | None:
-        """Rows of the table, or of all partitions that may hold such rows."""
+        """How many rows the table has, or all partitions that may hold matching rows; None if unknown."""
         known = [leaf.rows for leaf in self.leaves or (self.table,)]
         return None if None in known else sum(rows or 0 for rows in known)
 
     @property
     def partitions(self) -> str:
-        """How many there are, for people."""
+        """The number of partitions, for people."""
         return "1 partition" if len(self.leaves or ()) == 1 else f"{len(self.leaves or ())} partitions"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A strategy by name, what it follows, and why it was chosen."""
+    """The name of a strategy, the columns that it follows, and why it was chosen."""
 
     strategy: str
     key: tuple[str, ...]
     why: str
     leaves: tuple[Table, ...] = ()
-    """The partitions to process one by one; none: the table itself."""
+    """The partitions to process one by one; empty: the table itself."""
     cost: float | None = None
-    """What it costs to find the rows, in rows of the table that are read in order; None: nobody knows."""
+    """The cost of finding the rows, in rows of the table that are read in order; None if unknown."""
     sampled: int | None = None
-    """How many rows match by a sample, where the server knows little of that."""
+    """How many rows match by a sample, if the server's own estimate is a guess."""
 
 
 Reading = Callable[[], AbstractContextManager[sa.Connection]]
-"""A transaction of its own that cannot write."""
+"""Opens a read-only transaction of its own."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a strategy is built over: a table or one of its partitions."""
+    """What a strategy is built from: a table or one of its partitions, and what to do there."""
 
     connection: sa.Connection
     reading: Reading
     backend: Backend
     selection: Selection
     key: tuple[str, ...]
-    """The columns that were chosen to be followed."""
+    """The columns that the strategy follows."""
     ids: IdList | None
     listed: Table | None
-    """The list of rows that was made at the start."""
+    """The list of rows that was made at the start, if there is one."""
     values: int
     """How many columns the job sets."""
     sets_own: tuple[OwnReference, ...]
-    """Foreign keys of the table to itself that change listed rows as others are deleted."""
+    """Foreign keys of the table to itself that change listed rows when others are deleted."""
     look_again: bool
-    """Whether it may make further passes."""
+    """Whether the strategy may make further passes."""
 
 
 @dataclass(frozen=True)
@@ -267,28 +267,28 @@ def _same_columns(followed: tuple[str, ...], key: tuple[str, ...]) -> bool:
 
 @dataclass(frozen=True)
 class StrategyKind:
-    """All that others may know of a strategy."""
+    """What other modules know of a strategy."""
 
     name: str
     text: StrategyText
     choose: Callable[[Situation], Choice | None]
-    """None where the table cannot have it, or it would be of no use."""
+    """Returns None if the table cannot have the strategy, or it would be of no use."""
     build: Callable[[Target], Strategy]
     once: bool = False
-    """Whether it meets each row once, also where the job changes it: else it serves no backfill."""
+    """Whether it meets each row once, even if the job changes the row. If not, it cannot serve a backfill."""
     takes_ids: bool = False
-    """Whether it follows a list of ids; nothing else may, and it follows nothing else."""
+    """Whether it follows a list of ids, and nothing else. No other strategy may follow such a list."""
     reads_matches: bool = False
-    """Whether it reads the matching rows alone; else the whole table."""
+    """Whether it reads only the matching rows; else it reads the whole table."""
     starts_over: bool = False
     """Whether each batch begins at the start of the table."""
     evaluates_once: bool = False
-    """Whether it changes what one statement has found at the start, and asks neither condition nor values again."""
+    """Whether it changes rows that one statement found at the start, and evaluates condition and values only once."""
     names_rows: bool = False
-    """Whether the keys in its cursor name the same rows in a later run."""
+    """Whether the keys in its cursor identify the same rows in a later run."""
     follows: Callable[[tuple[str, ...], tuple[str, ...]], bool] = _same_columns
-    """Whether a run that follows these columns follows that key."""
+    """Takes the columns that a run follows, and a key: whether the run follows that key."""
     found_by: str = ""
     """What finds a batch's rows, in words; empty: an index on the columns that it follows."""
     faster: str = ""
-    """What makes its batches read less of {table}; empty: the index that it follows."""
+    """A hint on what makes its batches read less of {table}; empty: an index on the columns that it follows."""
