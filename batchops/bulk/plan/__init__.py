@@ -1,1 +1,1 @@
-"""What a run would do, found out without writing anything."""
+"""Finds out what a run would do, without writing anything."""

@@ -37,7 +37,7 @@ from batchops.sql.tokens import tokenize
 from batchops.throttles.chosen import chosen
 
 QUICK = 0.3
-"""Seconds for counting something that nobody asked to have counted."""
+"""The seconds that counting may take if the user did not ask for it."""
 FEW = 50_000
 """Rows of a table that are counted rather than estimated: a planner without statistics may be wrong by 100 times."""
 
@@ -53,16 +53,16 @@ class RunStrategy:
     resume: Resume
     cursor: Cursor
     sampled: int | None = None
-    """How many rows match by a sample, where one was taken."""
+    """How many rows match by a sample, if one was taken."""
 
     @property
     def kind(self) -> StrategyKind:
-        """What is known of the strategy by its name."""
+        """The strategy's entry in the registry."""
         return strategy_kind(self.pinned.strategy)
 
 
 def probed(connection: sa.Connection, database: Database, found: Inspection, route: RunStrategy) -> tuple[Probe, ...]:
-    """The strategy's statements at its start, middle and end; at least one."""
+    """Return the strategy's statements at its start, middle and end; at least one."""
     writes = database.backend.planner.explains_writes and found.may_write
     if route.kind.evaluates_once and route.pinned.row_list is None:
         values = dict(route.pinned.assignments)
@@ -82,7 +82,7 @@ def describe(
     connection: sa.Connection, database: Database, verb: BulkVerb, spec: BulkSpec, found: Inspection,
     route: RunStrategy, statements: Sequence[Probe], last: LastRun | None,
 ) -> BulkPlan:  # fmt: skip
-    """The plan. UsageError if the server does not accept one of its statements."""
+    """Return the plan. UsageError if the server does not accept one of its statements."""
     explained = tuple(_explained(connection, database, probe) for probe in statements)
     estimate, by = _estimate(connection, database, spec, found, route)
     children = _children(connection, database, verb, spec, found, route, estimate)
@@ -179,7 +179,7 @@ def _computes(database: Database, route: RunStrategy) -> bool:
 
 
 def _to_come(found: Inspection, route: RunStrategy) -> list[sa.Select[Any]]:
-    """The rows that match; of a run that is continued, those that it has not come by."""
+    """Return queries for the rows that match; if a run is continued, for those that it has not visited."""
     if isinstance(route.resume, ContinuedRun):
         again = (Range(None, None, route.resume.again),) if route.resume.again else ()
         cursors = (*(Cursor.loaded(worker.cursor) for worker in route.resume.run.workers), Cursor(again))
@@ -190,7 +190,7 @@ def _to_come(found: Inspection, route: RunStrategy) -> list[sa.Select[Any]]:
 
 
 def added(numbers: Iterable[int | None]) -> int | None:
-    """Their sum; None where one of them is not known."""
+    """Return the sum; None if one of the numbers is unknown."""
     total = 0
     for number in numbers:
         if number is None:
@@ -207,7 +207,7 @@ def _index(route: RunStrategy) -> str:
 
 
 def _rate(spec: BulkSpec, costs: Cost, estimate: int | None) -> Rate | None:
-    """The lower of the rates that it is to keep to; RefusedError where nobody knows what a row writes."""
+    """Return the lower of the rates that the user asked for; RefusedError if it is unknown what a row writes."""
     rates = [] if spec.max_rate is None else [spec.max_rate]
     if spec.max_bytes_rate is not None and estimate != 0:
         if costs.row_log is None:
@@ -239,7 +239,7 @@ def _limits(spec: BulkSpec) -> str:
 
 
 def _kept(run: Run) -> str:
-    """Says that its sub-selects are not evaluated again, if that would give other values."""
+    """Return the words that the run does not evaluate its sub-selects again, if that would give other values."""
     return f'; keeps the values that it read from "{run.table}" at its start' if run.pinned.get("reads_own") else ""
 
 

@@ -26,7 +26,7 @@ class Change(Protocol):
 
     @property
     def sets(self) -> frozenset[str]:
-        """The columns that it sets."""
+        """The columns that the job sets."""
 
     @property
     def selection(self) -> Selection: ...
@@ -48,17 +48,17 @@ class Link:
 
     @property
     def changes(self) -> bool:
-        """Whether the child's rows go or are given other values."""
+        """Whether the child's rows are deleted or changed."""
         return self.action != RESTRICT
 
     @property
     def deletes(self) -> bool:
-        """Whether the child's rows go."""
+        """Whether the child's rows are deleted."""
         return self.event == "DELETE" and self.action == CASCADE
 
 
 def links(change: Change) -> Iterator[Link]:
-    """Every foreign key that the job triggers, nearest first, each once."""
+    """Yield every foreign key that the job triggers, nearest first, each once."""
     direct = [r for r in change.facts.references if r.direct]
     waiting = [
         Link(r, change.event, None) for r in direct if change.event == "DELETE" or change.sets.intersection(r.referred)
@@ -74,7 +74,7 @@ def links(change: Change) -> Iterator[Link]:
 
 
 def _behind(change: Change, link: Link) -> Iterator[Link]:
-    """What the change of the child's rows triggers in turn."""
+    """Yield the foreign keys that the change of the child's rows triggers in turn."""
     if link.action == RESTRICT:
         return
     child = link.reference.child
@@ -88,7 +88,7 @@ def _behind(change: Change, link: Link) -> Iterator[Link]:
 
 
 def rows(change: Change, link: Link, columns: tuple[str, ...] = ()) -> sa.Select[object]:
-    """The child's rows that the job reaches by that link."""
+    """Return a SELECT of the child's rows that the job reaches by the link."""
     reference = link.reference
     child = reference.child.clause([*reference.columns, *columns])
     wanted = [child.c[quoted(name)] for name in columns] or [sa.literal_column("1")]

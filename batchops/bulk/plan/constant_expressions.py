@@ -1,4 +1,4 @@
-"""Comparisons of a column with an expression of constants, worked out to one literal, for a proof by the planner."""
+"""Replaces expressions of constants that a column is compared with by one literal, for a proof by the planner."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -14,14 +14,15 @@ _COMPARES = frozenset({"<", "<=", ">", ">=", "="})
 
 
 def worked_out(connection: sa.Connection, database: Database, table: Table, condition: str) -> str:
-    """The condition with `column < '2026-01-31' - interval '60 days'` as `column < '2025-12-02'`, in the column's type.
+    """Return the condition with literals in place of constants: `column < '2026-01-31' - interval '60 days'` becomes
+    `column < '2025-12-02'`, in the column's type.
 
-    PostgreSQL proves nothing by an expression whose value could change with the session's settings.
+    PostgreSQL proves nothing from an expression whose value could change with the session's settings.
     """
     tokens = tokenize(condition, database.backend.sql_functions.dialect)
     for column, start, end in reversed(list(_comparisons(tokens, table))):
         own = table.column(column).type
-        if not own.startswith("timestamp"):  # a date becomes one without a change of what the comparison means
+        if not own.startswith("timestamp"):  # a date compares the same once it is a timestamp
             continue
         if literal := literal_of(connection, database, f"CAST(({condition[start:end]}) AS {own})"):
             condition = f"{condition[:start]} {literal}{condition[end:]}"
@@ -29,7 +30,7 @@ def worked_out(connection: sa.Connection, database: Database, table: Table, cond
 
 
 def _comparisons(tokens: SqlTokens, table: Table) -> Iterator[tuple[str, int, int]]:
-    """Column and span of what it is compared with, of the conditions that AND joins."""
+    """Yield the column, and the span of what it is compared with, of each condition that AND joins."""
     for first, last in _joined(tokens):
         column = _column(tokens, first, table)
         if column is not None and tokens.at(first + 1).written in _COMPARES and first + 2 < last:
@@ -37,7 +38,7 @@ def _comparisons(tokens: SqlTokens, table: Table) -> Iterator[tuple[str, int, in
 
 
 def _joined(tokens: SqlTokens) -> Iterator[tuple[int, int]]:
-    """First token and end of each condition on the top level; none where an OR is there."""
+    """Yield the first token and the end of each condition on the top level; nothing if there is an OR."""
     functions = [i for i, p in enumerate(tokens.tokens) if tokens.around[i] is None and p.kind == "word"]
     if any(tokens.at(i).value in {"or", "between"} for i in functions):
         return

@@ -14,18 +14,18 @@ CHANGED = {"DELETE": 600_000.0, "UPDATE": 200_000.0, "SELECT": 600_000.0}
 """Rows a second that a small idle machine reads on the way, and deletes, updates or copies;
 the slowest of three databases."""
 _TELLING = 10_000
-"""Rows that an earlier run must have read for its speed to say something."""
+"""How many rows an earlier run must have read for its speed to tell something."""
 _ROW_BYTES = 100
-"""Of a row about which nothing is known."""
+"""The bytes of a row about which nothing is known."""
 _CAREFUL = 0.25
 """Share of the target time that the first batch would take on the machine of these figures."""
 _FIRST_BYTES = 1 << 20
-"""Of all rows of the first batch, at the most."""
+"""The most bytes of all rows of the first batch."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """None: unknown."""
+    """What a run costs; a field that is None is unknown."""
 
     seconds: float | None
     seconds_basis: str
@@ -41,7 +41,7 @@ def cost(
     event: str, table: Table, facts: TableFacts, kind: StrategyKind, estimate: int | None, last: Run | None,
     spec: BulkSpec, others: int = 0,
 ) -> Cost:  # fmt: skip
-    """The cost of a run over that many matching rows, up to its limits. `others`: rows of other tables that go too."""
+    """Return the cost of a run over `estimate` matching rows, up to its limits. `others`: rows of other tables."""
     read = estimate if kind.reads_matches else table.rows
     most = _most(spec)
     if most is not None and estimate is not None and estimate > most:
@@ -64,9 +64,9 @@ MOST_LOG = 32 << 20
 
 
 def first_rows(event: str, table: Table, facts: TableFacts, target: float) -> int:
-    """Rows of the first batch: a short run would lose half of its time to growing from a few rows.
+    """Return how many rows the first batch has: a short run would lose half of its time to growing from a few rows.
 
-    A few all the same where more hangs on a row than the row itself.
+    It still has only a few if triggers or foreign keys do more for each row.
     """
     others = event == "DELETE" and facts.references
     if others or any(trigger.event == event for trigger in facts.triggers):
@@ -77,7 +77,7 @@ def first_rows(event: str, table: Table, facts: TableFacts, target: float) -> in
 
 
 def _most(spec: BulkSpec) -> int | None:
-    """Rows that its limits allow, where they tell that."""
+    """Return the most rows that the limits allow; None if they do not tell that."""
     batches = spec.max_batches * spec.batch_size if spec.max_batches and spec.batch_size else None
     return min((most for most in (spec.max_rows, batches) if most is not None), default=None)
 

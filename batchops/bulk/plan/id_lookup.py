@@ -1,4 +1,4 @@
-"""The rows that a file of ids names, looked up before anything is written."""
+"""Looks up the rows that a file of ids names, before anything is written."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,7 +14,7 @@ from batchops.errors import BatchopsError, RefusedError, RowRefusedError, Transi
 
 LookUp = Callable[[Sequence[Entry]], list[tuple[int, KeyValue]]]
 IDS_PER_STATEMENT = 1_000
-"""Ids that one statement looks up."""
+"""How many ids one statement looks up."""
 
 
 def listed_ids(
@@ -25,7 +25,7 @@ def listed_ids(
     file: IdFile,
     nullable_keys: Sequence[Key] = (),
 ) -> IdList:
-    """The file's ids with the rows that there are; UsageError with the line of one that cannot be read."""
+    """Return the file's ids with the rows that exist; UsageError with the line of an id that cannot be read."""
     if key is None:
         raise RefusedError(
             f'--ids: table "{table.label}" has no primary key or unique index without NULLs that ids could refer to.',
@@ -47,7 +47,7 @@ def listed_ids(
 
 
 def _named(table: Table, key: Key, nullable_keys: Sequence[Key]) -> tuple[str, ...]:
-    """What ids are of: the key, or the primary key where that may hold NULLs and rows are followed by their number."""
+    """Return the columns that ids name: the key; or the primary key, if it may hold NULLs and the rowid is followed."""
     if all(name in table.column_names for name in key.columns):
         return key.columns
     return next((one.columns for one in nullable_keys if one.primary), key.columns)
@@ -56,7 +56,7 @@ def _named(table: Table, key: Key, nullable_keys: Sequence[Key]) -> tuple[str, .
 def _looked_up(
     connection: sa.Connection, database: Database, look_up: LookUp, file: IdFile, entries: Sequence[Entry]
 ) -> list[tuple[int, KeyValue]]:  # fmt: skip
-    """Rows by their places; where the server does not take an entry, the first such one is found by halving."""
+    """Return the rows with the places of their entries. If the server refuses entries, halving finds the first one."""
     found = _asked(connection, database, look_up, entries)
     if not isinstance(found, BatchopsError):
         return found
@@ -65,7 +65,7 @@ def _looked_up(
         raise file.wrong(entries[0][0], found.message, hint) from found
     for half in (entries[: len(entries) // 2], entries[len(entries) // 2 :]):
         _looked_up(connection, database, look_up, file, half)
-    raise found  # each half is taken, but not both together
+    raise found  # the server takes each half, but not both together
 
 
 def _asked(

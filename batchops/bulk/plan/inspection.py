@@ -1,4 +1,4 @@
-"""What can be found out about a job before its time functions are pinned."""
+"""Finds out about a job what is known before its time functions are pinned."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -26,14 +26,14 @@ from batchops.runtime.refusal import Refusal
 
 @dataclass(frozen=True)
 class Inspection:
-    """Table, key and expressions, checked."""
+    """The table, the key and the expressions of a job, checked."""
 
     server: Server
     table: Table
     key: Key | None
-    """The unique key to follow; None: the table has none that can be."""
+    """The unique key to follow; None if the table has none that can be followed."""
     unusable: str
-    """Why its keys cannot be followed, where it has some."""
+    """Why the table's keys cannot be followed, if it has some."""
     parsed: ParsedSpec
     facts: TableFacts
     forbidden: tuple[Refusal, ...]
@@ -41,7 +41,7 @@ class Inspection:
     ids: IdList | None = None
     """The rows that --ids names."""
     graph: Graph | None = None
-    """The tables whose rows go with these; None without --with-children."""
+    """The tables whose rows are deleted with these; None without --with-children."""
     mark: Mark | None = None
     """What --mark sets on the rows first."""
 
@@ -54,7 +54,7 @@ class Inspection:
 def inspect_table(
     connection: sa.Connection, database: Database, verb: BulkVerb, spec: BulkSpec, file: IdFile | None = None
 ) -> Inspection:  # fmt: skip
-    """What can be found out first; RefusedError where there is nothing to plan."""
+    """Inspect the table and check the expressions; RefusedError if there is nothing to plan."""
     backend = database.backend
     server = backend.catalog.server(connection)
     table = find_table(connection, backend, spec.table)
@@ -65,7 +65,7 @@ def inspect_table(
             f'"{table.label}" is published without a replica identity, so the server refuses to change its rows.',
             f"ALTER TABLE {table.label} REPLICA IDENTITY USING INDEX …, or FULL.",
         )
-    if facts.hides_rows:  # else nothing of it could be planned; the check refuses the run
+    if facts.hides_rows:  # else nothing could be planned; the check rls refuses the run
         backend.sessions.accept_hidden_rows(connection)
     key, unusable = _key(database, table, facts, verb, spec)
     parsed = check(database, table, spec, key.columns if key else ())
@@ -90,7 +90,7 @@ def _nothing_refers(table: Table) -> str:
 
 
 def _refers_to_itself(table: Table, facts: TableFacts) -> Iterator[str]:
-    """Says in which order the rows are deleted."""
+    """Yield a warning that says in which order the rows are deleted."""
     for reference in facts.references:
         if reference.restricts_own:
             yield (
@@ -100,7 +100,7 @@ def _refers_to_itself(table: Table, facts: TableFacts) -> Iterator[str]:
 
 
 def _followed(facts: TableFacts, parsed: ParsedSpec) -> Iterator[str]:
-    """What else an UPDATE changes, where the server does it by itself."""
+    """Yield a warning if the server itself changes further columns in an UPDATE."""
     sets = {assignment.column for assignment in parsed.assignments}
     names = [name for name in facts.follow_updates if sets and name not in sets]
     if names:
@@ -117,13 +117,16 @@ def _refuse_view(backend: Backend, table: Table, facts: TableFacts, verb: BulkVe
     if table.kind == "view" and not (
         verb.removes and backend.keys.limits_deletes and facts.base and "view" in spec.allow
     ):
-        # Allowed it is sound only where a DELETE itself can be limited: nothing names a view's rows.
+        # --allow view is sound only if a DELETE can be limited: nothing identifies a view's rows.
         behind = f": {facts.base}" if facts.base else ""
         raise RefusedError(f'"{table.label}" is a view, not a table.', f"name the table behind it{behind}.")
 
 
 def _key(database: Database, table: Table, facts: TableFacts, verb: BulkVerb, spec: BulkSpec) -> tuple[Key | None, str]:
-    """The key; also one with NULLs if the user names it, as a check covers that. A purge may work without a key."""
+    """Return the key, and why there is none. Only a purge works without a key.
+
+    It may be a key with NULLs if the user names it, as a check covers that.
+    """
     if spec.key is not None:
         every = replace(table, keys=(*table.keys, *facts.nullable_keys))
         return find_key(database.backend, every, spec.key), ""

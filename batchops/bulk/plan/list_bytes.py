@@ -3,18 +3,18 @@
 from batchops.bulk.plan.pinned import Pinned
 
 MOST = 1 << 30
-"""Bytes that a list may take unasked."""
+"""The most bytes that a list may take, unless the user allows more."""
 SHARE = 4
-"""It may take one part in so many of the free disk."""
+"""A list may take one part in so many of the free disk."""
 _ROW, _KEY, _VALUE = 60, 24, 32
 """Bytes of a row with its proof, of a column of its key, and of a stored value: rough, for three databases."""
 
 
 def list_bytes(pinned: Pinned, rows: int) -> int:
-    """Bytes of a list of so many rows, with its index."""
+    """Return about how many bytes a list of `rows` rows takes, with its index."""
     return rows * (_ROW + _KEY * len(pinned.key) + _VALUE * len(pinned.stored))
 
 
 def most_bytes(free: int | None) -> int:
-    """Bytes that a list may take, where `free` are left on the disk; None: nobody knows."""
+    """Return how many bytes a list may take if `free` are left on the disk; None: unknown."""
     return MOST if free is None else min(MOST, free // SHARE)

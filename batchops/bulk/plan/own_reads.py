@@ -24,17 +24,17 @@ _NAMED_BY_PLACE = frozenset({"natural", "using", "*"})
 
 @dataclass(frozen=True)
 class JobReads:
-    """What a job reads, by its pinned condition and values."""
+    """What a job reads in its pinned condition and values."""
 
     connection: sa.Connection
     database: Database
     event: str
-    """What the database calls the change: DELETE, UPDATE, or SELECT where rows are only copied."""
+    """What the database calls the change: DELETE, UPDATE, or SELECT if rows are only copied."""
     table: Table
     facts: TableFacts
     pinned: Pinned
     graph: Graph | None = None
-    """The tables whose rows go with the job's."""
+    """The tables whose rows are deleted with the job's."""
 
     @property
     def sets(self) -> frozenset[str]:
@@ -58,26 +58,26 @@ class JobReads:
         )
 
     def read_by(self, condition: str, functions: frozenset[str]) -> frozenset[TableName]:
-        """The tables that another condition reads in sub-selects, or these functions; none where it cannot be asked."""
+        """Return the tables that a condition reads in sub-selects or functions; none if the server cannot tell."""
         self.connection.exec_driver_sql("SAVEPOINT asking")
         try:
             return self.database.backend.facts.tables_read(
                 self.connection, self.table, user_sql(condition), (), functions
             )
-        except DBAPIError:  # FROM what the condition itself calls so, in a WITH for one
+        except DBAPIError:  # it names a source that only the condition itself defines, such as a WITH
             return frozenset()
         finally:
             self.connection.exec_driver_sql("ROLLBACK TO SAVEPOINT asking")
 
     @property
     def tokens(self) -> list[SqlTokens]:
-        """The condition and the values in tokens."""
+        """The tokens of the condition and of the values."""
         texts = [self.pinned.condition, *(value for _, value in self.pinned.assignments)]
         return [tokenize(text, self.database.backend.sql_functions.dialect) for text in texts if text]
 
     @cached_property
     def changed(self) -> frozenset[TableName]:
-        """The table, and those whose rows its foreign keys change with it."""
+        """The job's table, and the tables whose rows foreign keys change with it."""
         if self.event == "SELECT":
             return frozenset()
         if self.graph is not None:
@@ -86,13 +86,13 @@ class JobReads:
         return frozenset({*behind, (self.table.schema, self.table.name)})
 
     def changing(self) -> Iterator[TableName]:
-        """The tables among them that mean something else in each batch, as the job changes them."""
+        """Yield the tables that the job both reads and changes, so that each batch would read something else."""
         for name in sorted(self.changed & self.besides, key=str):
             if not _untouched(self, name, self.tokens):
                 yield name
 
     def stored(self) -> Iterator[str]:
-        """The columns whose values have to be evaluated at the start: those that read tables."""
+        """Yield the columns whose values have to be evaluated at the start, because they read tables."""
         for column, value in self.pinned.assignments:
             if is_default(value):
                 continue
@@ -109,7 +109,7 @@ def _untouched(reads: JobReads, name: TableName, tokens: list[SqlTokens]) -> boo
     changing = {column.casefold() for column in (*reads.sets, *reads.facts.follow_updates, *generated)}
     if any(_reads(one, changing, reads.table.name.casefold()) for one in tokens):
         return False
-    # The columns that a view or a function reads stand nowhere in the text.
+    # The text does not name the columns that a view or a function reads.
     functions = frozenset[str]().union(*(called_functions(one) for one in tokens))
     if functions and name in reads.read_by("true", functions):
         return False
@@ -119,7 +119,7 @@ def _untouched(reads: JobReads, name: TableName, tokens: list[SqlTokens]) -> boo
 
 
 def _inside(tokens: SqlTokens) -> list[int]:
-    """The tokens within sub-selects."""
+    """Return the indexes of the tokens within sub-selects."""
     spans = subselects(tokens)
     return [i for i, p in enumerate(tokens.tokens) if any(s.start <= p.start < s.end for s in spans)]
 
@@ -136,7 +136,7 @@ def _named(tokens: SqlTokens, index: int) -> bool:
 
 
 def _sources(tokens: SqlTokens) -> Iterator[str]:
-    """What may be a table or a view, as it is written."""
+    """Yield what may be a table or a view, as it is written."""
     for index in _inside(tokens):
         if _named(tokens, index) and tokens.at(index - 1).value in _BEFORE_A_TABLE and not tokens.called(index):
             last = index
@@ -146,7 +146,7 @@ def _sources(tokens: SqlTokens) -> Iterator[str]:
 
 
 def _whole(tokens: SqlTokens, index: int, table: str) -> bool:
-    """Whether the table gives its columns other names there, or is handed on as a whole row."""
+    """Whether the token gives the table's columns other names, or passes the table on as a whole row."""
     if not _named(tokens, index):
         return False
     here = tokens.at(index).value.casefold()
@@ -158,13 +158,13 @@ def _whole(tokens: SqlTokens, index: int, table: str) -> bool:
 
 
 def _names_of(tokens: SqlTokens, table: str) -> set[str]:
-    """What the table is called in sub-selects."""
+    """Return the names that the table has in sub-selects: its own and its aliases."""
     found = {table}
     return found | {tokens.at(i).value.casefold() for i in _inside(tokens) if _introduced(tokens, i, table)}
 
 
 def _introduced(tokens: SqlTokens, index: int, table: str) -> bool:
-    """Whether that is an alias, directly behind the table's name."""
+    """Whether the token is an alias, directly behind the table's name."""
     behind = index - 2 if tokens.at(index - 1).value == "as" else index - 1
     if not (_named(tokens, index) and tokens.at(index).operand and _named(tokens, behind)):
         return False
@@ -172,7 +172,7 @@ def _introduced(tokens: SqlTokens, index: int, table: str) -> bool:
 
 
 def _by_place(tokens: SqlTokens, index: int) -> bool:
-    """Whether columns are taken without their names there. count(*) and EXISTS (SELECT * …) read none."""
+    """Whether the token reads columns without their names. count(*) and EXISTS (SELECT * …) read none."""
     token: SqlToken = tokens.at(index)
     if token.value not in _NAMED_BY_PLACE or token.kind == "string":
         return False

@@ -34,12 +34,12 @@ from batchops.sql.tokens import tokenize
 
 @dataclass(frozen=True)
 class ExcludedRows:
-    """Rows that a purge leaves out, as other tables refer to them."""
+    """Rows that a purge leaves out, because another table refers to them."""
 
     what: str
     """The child table and its columns."""
     condition: str
-    """Which rows: those that match and are referred to."""
+    """The condition for the rows that match and are referred to."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ class Pinned:
     left_out: tuple[ExcludedRows, ...] = ()
     key_types: tuple[str | None, ...] = ()
     listed: Listed | None = None
-    """What the list of ids came to, where there is one."""
+    """How many listed ids were found, if there is a list of ids."""
     reads_own: bool = False
-    """Whether a value in it was read from what the job itself changes: evaluated again, it would be another."""
+    """Whether a pinned value was read from what the job itself changes: another evaluation would give another value."""
     stored: tuple[str, ...] = ()
-    """The columns whose new values are evaluated with the list of rows, where there is one."""
+    """The columns whose new values are evaluated with the list of rows, if there is one."""
     sets_own: tuple[OwnReference, ...] = ()
-    """Foreign keys of the table to itself that change listed rows as others are deleted."""
+    """Foreign keys of the table to itself that change listed rows when others are deleted."""
     row_list: RowList | None = None
     """The list of rows, once it is complete."""
 
@@ -71,7 +71,7 @@ class Pinned:
 
     @staticmethod
     def of(kept: dict[str, Any]) -> "Pinned":
-        """What `as_dict` gave, through JSON."""
+        """Return the values from what `as_dict` returned, after a round trip through JSON."""
         return Pinned(
             condition=kept["condition"],
             assignments=tuple((column, value) for column, value in kept["assignments"]),
@@ -89,7 +89,7 @@ class Pinned:
         )
 
     def by(self, choice: Choice, table: Table) -> "Pinned":
-        """The same, with this strategy."""
+        """Return the values with this strategy."""
         return replace(
             self,
             strategy=choice.strategy,
@@ -108,12 +108,12 @@ class ParsedSpec:
 
     @property
     def repeatable(self) -> bool:
-        """Whether doing it twice gives what once gives. A purge does, and a backfill that reads nothing it sets."""
+        """Whether the job may be done twice: true for a purge, and for a backfill that reads nothing it sets."""
         return plainly_idempotent(self.assignments)
 
 
 def check(database: Database, table: Table, spec: BulkSpec, key: Sequence[str]) -> ParsedSpec:
-    """The condition and the assignments, parsed and checked."""
+    """Parse and check the condition and the assignments."""
     functions, names = database.backend.sql_functions, table.column_names
     where = None
     if spec.where is not None:
@@ -181,7 +181,7 @@ def pin(
 def _reads_own(
     connection: sa.Connection, database: Database, table: Table, references: Sequence[Reference], texts: Sequence[str]
 ) -> bool:
-    """Whether a sub-select among them reads the table, or one whose rows a foreign key changes with it."""
+    """Whether one of the sub-selects reads the table, or a table whose rows a foreign key changes with it."""
     if not texts:
         return False
     changed = {(r.child.schema, r.child.name) for r in references if {r.on_delete, r.on_update} != {RESTRICT}}
@@ -194,7 +194,7 @@ def _reads_own(
 
 
 def without_nulls(database: Database, pinned: Pinned, table: Table, key: Key | None) -> Pinned:
-    """Where the key may be NULL, only the rows that it names: the others cannot be followed."""
+    """Return the values with a condition that leaves out rows with NULL in the key: they cannot be followed."""
     if key is None or key in table.keys:
         return pinned
     mark = database.backend.sql_functions.quote
@@ -228,6 +228,6 @@ def _cutoff(connection: sa.Connection, database: Database, table: Table, spec: B
 
 
 def _between_quotes(literal: str) -> str:
-    """The moment inside a literal of whatever type."""
+    """Return the time inside a literal of any type."""
     parts = literal.split("'")
     return parts[1] if len(parts) > 1 else literal

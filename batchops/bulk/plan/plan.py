@@ -22,18 +22,18 @@ from batchops.runtime.refusal import Refusal
 from batchops.throttles.chosen import ChosenThrottle
 
 COUNTED = "counted"
-"""How an estimate was made that is none."""
+"""The `estimated_by` of a number that was counted."""
 
 
 @dataclass(frozen=True)
 class BulkPlan:
-    """Found out by reading alone."""
+    """What a run would do, found out by reading only."""
 
     verb: BulkVerb
     database: str
     """The URL without its password."""
     name: str
-    """The same in short."""
+    """The database's name in short."""
     server: Server
     table: Table
     facts: TableFacts
@@ -42,7 +42,7 @@ class BulkPlan:
     why: str
     """Why this strategy."""
     estimate: int | None
-    """Rows that match."""
+    """How many rows match; None if unknown."""
     estimated_by: str
     """counted, or the planner's estimate."""
     index: str
@@ -50,42 +50,42 @@ class BulkPlan:
     explained: tuple[Explained, ...]
     cost: Cost
     goes_on: str | None
-    """Where an earlier run left it, in words; None for a run from the beginning."""
+    """How the run goes on from an earlier one, in words; None for a run from the beginning."""
     pacing: str
     limits: str
     target: float
-    """Seconds that a batch is to take."""
+    """Seconds that a batch should take."""
     throttles: tuple[ChosenThrottle, ...] = ()
     rate: Rate | None = None
-    """Rows a second that it keeps to."""
+    """The most rows a second that the run changes; None: no such limit."""
     afterwards: tuple[str, ...] = ()
     """Statements that follow the last batch."""
     max_rows: int | None = None
     done: bool = False
-    """Whether an earlier run has done it, and it is not to be done again."""
+    """Whether an earlier run has done the job, and it is not done again."""
     id_file: str = ""
-    """Where the listed ids are from."""
+    """The name of the file with the listed ids, for people."""
     droppable: tuple[str, ...] = ()
     """Partitions that the condition covers whole."""
     left_out: tuple[ExcludedCount, ...] = ()
     """Matching rows that other tables refer to."""
     out: tuple[tuple[str, str], ...] = ()
-    """Where its rows go, as names and texts."""
+    """Where an archive copies its rows, as names and texts."""
     children: ChildrenPlan | None = None
-    """The tables whose rows go with these; None without --with-children."""
+    """The tables whose rows are deleted with these; None without --with-children."""
     refusals: tuple[Refusal, ...] = ()
-    """What the checks have against it, the allowed ones too."""
+    """What the checks refuse, allowed refusals included."""
     warnings: tuple[str, ...] = ()
-    """Those about the table, and all others."""
+    """All warnings, those about the table included."""
 
     @property
     def first_rows(self) -> int:
-        """Rows of the first batch where --batch-size does not fix them."""
+        """How many rows the first batch has if --batch-size does not fix that."""
         return first_rows(self.verb.right, self.table, self.facts, self.target)
 
     @property
     def refers_to_itself(self) -> bool:
-        """Whether a row may be kept from being deleted by another row of the table."""
+        """Whether another row of the table can keep a row from being deleted."""
         return any(reference.restricts_own for reference in self.facts.references)
 
     @property
@@ -100,12 +100,12 @@ class BulkPlan:
 
     @property
     def explain(self) -> tuple[str, ...]:
-        """The server's own plan of it."""
+        """The server's own plan of the first writing statement."""
         return self.explained[0].explain
 
     @property
     def refused(self) -> bool:
-        """Whether a run would be."""
+        """Whether a run would be refused."""
         return any(not refusal.allowed for refusal in self.refusals)
 
     @property
@@ -115,7 +115,7 @@ class BulkPlan:
 
     @property
     def question(self) -> str:
-        """What a person is asked before the run; empty where there is nothing to do."""
+        """The question to the user before the run; empty if there is nothing to do."""
         if self.done:
             return ""
         rows = _rows_asked(self) + ("" if self.children is None else f" with {self.children.question}")
@@ -130,11 +130,11 @@ class BulkPlan:
         return f"{self.verb.name} {self.label}: {rows} by {self.strategy}{time}{left}"
 
     def rehearsed(self) -> Self:
-        """It has its statements from the beginning."""
+        """Return the plan itself: it has its statements from the beginning."""
         return self
 
     def rows(self, *, whole: bool) -> Iterator[tuple[str, str]]:
-        """Names and texts for people; with `whole` also the server's own plans and every refusal."""
+        """Yield names and texts for people; with `whole` also the server's own plans and every refusal."""
         pinned = self.pinned
         facts = {
             "database": _database(self),
@@ -168,7 +168,7 @@ class BulkPlan:
                 yield "allowed" if refusal.allowed else "refused", f"{refusal.check}: {refusal.text}"
 
     def document(self) -> dict[str, Any]:
-        """The same for programs."""
+        """Return the plan for programs."""
         return {
             "database": self.database,
             "product": self.server.product,
@@ -215,7 +215,7 @@ class BulkPlan:
 
 
 def _further(plan: BulkPlan) -> dict[str, Any]:
-    """What only some plans have."""
+    """Return the fields that only some plans have."""
     archive = {"archive": dict(plan.out)} if plan.out else {}
     return archive | ({"children": plan.children.document()} if plan.children else {})
 
@@ -261,7 +261,7 @@ def _left_out_text(one: ExcludedCount) -> str:
 
 
 def _list(plan: BulkPlan) -> str:
-    """Where the rows are listed, and how much that takes."""
+    """Return where the rows are listed, and how much space that takes; empty without a list."""
     if plan.pinned.row_list is not None:
         return f"{counted(plan.pinned.row_list.rows, 'row')}, evaluated once, at {plan.pinned.row_list.at}"
     if not plan.lists:
@@ -284,7 +284,7 @@ def _space(plan: BulkPlan) -> str:
 
 
 def _rows_asked(plan: BulkPlan) -> str:
-    """How many rows a question speaks of."""
+    """Return the number of rows in words, for a question or a summary."""
     if plan.estimate is None:
         return "every row" if plan.pinned.condition is None and plan.pinned.listed is None else "the rows that match"
     rows = counted(plan.estimate, "row")

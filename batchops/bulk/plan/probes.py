@@ -13,13 +13,13 @@ from batchops.bulk.strategies.strategy import Batch, Strategy
 
 @dataclass(frozen=True)
 class Probe:
-    """A writing statement somewhere on the way."""
+    """A writing statement at some place of the run."""
 
     place: str
     """start, middle or end."""
     statement: sa.Delete | sa.Update | sa.Select[Any]
     explainable: sa.Delete | sa.Update | sa.Select[Any]
-    """The same, or a SELECT of the same rows where no writing can be explained."""
+    """The statement itself, or a SELECT of the same rows if the server cannot explain a writing statement."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Explained:
 def probes(
     connection: sa.Connection, strategy: Strategy, operation: Operation, cursor: Cursor, *, writes: bool
 ) -> Iterator[Probe]:
-    """At the start, the middle and the end of what is left to do, where these differ."""
+    """Yield the statements at the start, the middle and the end of what is left to do, as far as these differ."""
     for place, at in _places(connection, strategy, cursor):
         batch = strategy.first(connection, at)
         if batch is not None:
@@ -44,7 +44,7 @@ def probes(
 
 
 def whole(operation: Operation, batch: Batch, *, writes: bool) -> Probe:
-    """For a strategy that has nothing to do: the statement without its window, so that the server reads it once."""
+    """Return the statement without its window, if there is nothing to do, so that the server at least checks it."""
     statement = operation.statement(batch)
     return Probe("start", statement, statement if writes else operation.rehearsal(batch))
 

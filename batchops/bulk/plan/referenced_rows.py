@@ -1,4 +1,4 @@
-"""Rows of a purge that rows of other tables refer to without a rule: the database would refuse them one by one."""
+"""Leaves out rows of a purge that other tables refer to without a rule: the database would refuse each of them."""
 
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ _ALIAS = "batchops_referring"
 
 @dataclass(frozen=True)
 class ExcludedCount:
-    """How many rows stay for one reference, and for none before it, with some of their keys; None: nobody knows."""
+    """How many rows stay because of one reference, and of none before it, with some of their keys; None: unknown."""
 
     what: str
     rows: int | None
@@ -28,17 +28,17 @@ class ExcludedCount:
 def without_referenced(
     database: Database, pinned: Pinned, table: Table, references: Sequence[Reference], changed: Set[TableName]
 ) -> Pinned:
-    """The rows without those that are referred to, by an anti-join that finds them by the child's index.
+    """Return the values without rows that are referred to, by an anti-join that uses the child's index.
 
-    A child that the job changes too, by another reference, would mean something else in each batch. There the database
-    refuses the rows one by one.
+    If the job changes the child too, by another reference, each batch would find something else. Then the condition
+    stays, and the database refuses the rows one by one.
     """
     left_out, conditions = [], [] if pinned.condition is None else [f"({pinned.condition})"]
     for reference in _restricting(references):
         if (reference.child.schema, reference.child.name) in changed:
             continue
         refers = _refers(database, table, reference)
-        # Without those of the references before, or a row that two tables refer to would count twice.
+        # Without the rows of earlier references: a row that two tables refer to would count twice.
         left_out.append(ExcludedRows(reference.label, " AND ".join((*conditions, refers))))
         conditions.append(f"NOT {refers}")
     if not left_out:
@@ -49,9 +49,9 @@ def without_referenced(
 def count_excluded(
     connection: sa.Connection, database: Database, table: Table, pinned: Pinned, seconds: float
 ) -> Iterator[ExcludedCount]:
-    """What was left out, counted now, as far as `seconds` go for each."""
+    """Yield the rows that are left out, counted now, for `seconds` at most for each reference."""
     for one in pinned.left_out:
-        # A table without any other key goes by its rowid, which is none of its columns.
+        # A table without any other key is followed by its rowid, which is none of its columns.
         names = table.known_by if set(table.known_by) <= set(table.column_names) else ()
         columns = [table.called.c[quoted(name)] for name in names] or [sa.literal_column("1")]
         rows: sa.Select[Any] = table.alone(sa.select(*columns).select_from(table.called)).where(user_sql(one.condition))
@@ -66,7 +66,7 @@ def count_excluded(
 
 
 def excluded_message(left_out: Sequence[ExcludedCount]) -> str:
-    """What the end of a run says of them."""
+    """Return what the end of a run says of the rows that stay."""
     parts: list[str] = []
     for one in left_out:
         further = " more" if parts else ""

@@ -1,4 +1,4 @@
-"""Sub-selects that stand for one value are evaluated once, at the start, as one statement over all rows would do."""
+"""Evaluates sub-selects that stand for one value once, at the start, as one statement over all rows would do."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ from batchops.sql.subselects import SubSelect, inner_subselects, subselects
 from batchops.sql.tokens import SqlTokens, tokenize
 
 LONGEST_VALUE = 10_000
-"""Characters up to which a value is written into every statement."""
+"""The most characters of a value that is written into every statement."""
 _NOT_ALONE = (Fault.STATEMENT, Fault.NO_COLUMN, Fault.NO_TABLE, Fault.ROW_REFUSED, Fault.DENIED, Fault.READ_ONLY)
-"""How a server answers to one that reads the row around it, gives several rows, or writes."""
+"""The faults of a sub-select that reads the row around it, returns several rows, or writes."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class PinnedText:
 
 
 def pin_values(connection: sa.Connection, database: Database, text: str) -> PinnedText:
-    """The text with each sub-select that needs nothing around it replaced by its value.
+    """Return the text with each sub-select that needs nothing around it replaced by its value.
 
-    A name means the nearest table that has it, so one that the server can evaluate by itself is not correlated.
+    A name means the nearest table that has it. So a sub-select that the server can evaluate alone is not correlated.
     """
     tokens = tokenize(text, database.backend.sql_functions.dialect)
     if not tokens.inner:
@@ -43,7 +43,7 @@ def pin_values(connection: sa.Connection, database: Database, text: str) -> Pinn
 def _pinned(
     connection: sa.Connection, database: Database, tokens: SqlTokens, found: tuple[SubSelect, ...]
 ) -> list[tuple[int, int, str]]:
-    """Start, end and literal of each, in order; where an outer one has none, those within it."""
+    """Return start, end and literal of each sub-select, in order; of those within it, if it has no literal itself."""
     pinned: list[tuple[int, int, str]] = []
     for one in found:
         literal = literal_of(connection, database, tokens.text[one.start : one.end]) if one.value else None
@@ -55,7 +55,7 @@ def _pinned(
 
 
 def literal_of(connection: sa.Connection, database: Database, text: str) -> str | None:
-    """The value of an expression that needs no row around it; None for any other."""
+    """Return the value of an expression that needs no row around it, as a literal; None for any other."""
     connection.exec_driver_sql("SAVEPOINT evaluating")
     try:
         return database.backend.facts.value_literal(connection, user_sql(f"({text}) AS v"))

@@ -1,4 +1,4 @@
-"""Values that --older-than and --before would match though they are not times: 0, '', a number in another unit."""
+"""Finds values that --older-than and --before match though they are no times: 0, '', a number in another unit."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class AgeColumn:
     matching: str
 
     def warnings(self, connection: sa.Connection, seconds: float) -> Iterator[str]:
-        """How many matching rows have no time, as far as `seconds` go; UsageError where their units differ."""
+        """Yield a warning if matching rows have no time, counted for `seconds` at most; UsageError if units differ."""
         unit = self._unit(connection)
         if unit is not None:
             self._of_one_unit(connection, unit, seconds)
@@ -50,7 +50,7 @@ class AgeColumn:
         return self.table.alone(rows).where(*where)
 
     def _unit(self, connection: sa.Connection) -> epoch_columns.Unit | None:
-        """What the column counts; None where it holds no numbers, or those of a Julian day."""
+        """Return the unit that the column counts in; None if it holds no numbers, or those of a Julian day."""
         written = self.database.backend.cutoffs.before(connection, self.table, self.column, _SOME_DAY)
         try:
             return epoch_columns.unit_of(Decimal(written))
@@ -65,7 +65,7 @@ class AgeColumn:
         return None if value is None else f"{name} = {value}"
 
     def _of_one_unit(self, connection: sa.Connection, unit: epoch_columns.Unit, seconds: float) -> None:
-        """UsageError if a row is in another unit than the few rows that were sampled; a short search finds it."""
+        """Raise UsageError if a row is in another unit than the few sampled rows; a short search looks for one."""
         own = self.table.called.c[quoted(self.column.name)]
         one = self._rows(epoch_columns.of_another_unit(own, unit)).limit(1)
         if not self.database.backend.facts.count_within(connection, one, seconds):

@@ -1,4 +1,4 @@
-"""The safety checks, one file each; all of them look before anything is written."""
+"""The safety checks, one file each; all of them run before anything is written."""
 
 from collections.abc import Iterator
 
@@ -34,11 +34,11 @@ CHECKS: tuple[Check, ...] = (
     foreign_table.CHECK,
     superuser.CHECK,
 )
-"""The name of a new one goes into `bulk.spec.CHECKS` too, in the same order; a test compares them."""
+"""All checks. The name of a new one goes into `bulk.spec.CHECKS` too, in the same order; a test compares them."""
 
 
 def refusals(context: CheckContext) -> Iterator[Refusal]:
-    """What the server, the role and the checks refuse in this job; allowed refusals are marked."""
+    """Yield what the server, the role and the checks refuse in this job; allowed refusals are marked."""
     yield from context.found.forbidden
     if context.found.graph is not None:
         yield from children.forbidden(context, context.found.graph)
@@ -49,7 +49,7 @@ def refusals(context: CheckContext) -> Iterator[Refusal]:
 
 
 def _overridable(context: CheckContext) -> Iterator[tuple[str, CheckRefusal]]:
-    """By check; a graph says itself what happens along each reference."""
+    """Yield the names and refusals of checks; with a graph, `children` stands in for the two about references."""
     graph = context.found.graph
     of_graph = [] if graph is None else list(children.overridable(context, graph))
     for check in CHECKS:

@@ -1,4 +1,4 @@
-"""cascades: rows of other tables would go or change with those of this one; counted, by table."""
+"""cascades: rows of other tables would be deleted or changed with those of this one; counted, by table."""
 
 from collections.abc import Iterator
 
@@ -7,14 +7,14 @@ from batchops.bulk.plan.checks.context import Check, CheckContext, CheckRefusal
 from batchops.db.facts import CASCADE, RESTRICT
 
 COUNTED = 4
-"""Foreign keys whose rows are counted unasked; each may take a moment."""
+"""How many foreign keys have their rows counted if the user did not ask for it; each may take a moment."""
 
 
 def _look(context: CheckContext) -> Iterator[CheckRefusal]:
     acting = [link for link in links(context) if link.action != RESTRICT]
     for i, link in enumerate(acting):
         counted = context.count(rows(context, link)) if context.spec.count or i < COUNTED else None
-        if counted == 0:  # whatever comes meanwhile is for the rule that its owner chose
+        if counted == 0:  # rows that come meanwhile are left to the rule that their owner chose
             continue
         many = _many(link, counted)
         child, columns = link.reference.child.label, ", ".join(link.reference.columns)

@@ -1,4 +1,4 @@
-"""The checks of a graph, table by table: what to choose, which circle nothing breaks, rights, indexes, triggers."""
+"""The checks of a graph, table by table: unchosen actions, circles that nothing breaks, rights, indexes, triggers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class _Use:
 
 
 def forbidden(context: CheckContext, graph: Graph) -> Iterator[Refusal]:
-    """What nothing overrides."""
+    """Yield the refusals that nothing overrides."""
     yield from (_unchosen(edge) for edge in graph.edges if not edge.chosen)
     for component in graph.components:
         if component.unbreakable:
@@ -51,7 +51,7 @@ def forbidden(context: CheckContext, graph: Graph) -> Iterator[Refusal]:
 
 
 def overridable(context: CheckContext, graph: Graph) -> Iterator[tuple[str, CheckRefusal]]:
-    """What --allow overrides, each under the check's name."""
+    """Yield the refusals that --allow overrides, each under the check's name."""
     yield from (("fk-index", one) for one in _without_index(context, graph))
     uses = _uses(graph)
     facts = context.database.backend.facts.guards(context.connection, [use.table for use in uses.values()])
@@ -69,7 +69,7 @@ def _unchosen(edge: Edge) -> Refusal:
 
 
 def _uses(graph: Graph) -> dict[TableName, _Use]:
-    """By table; the root is there for what happens to it as a child."""
+    """Return what the purge does to each table; for the root only what happens to it as a child."""
     uses = {name_of(table): _Use(table, deletes=True) for table in graph.tables}
     for edge in graph.edges:
         use = uses.setdefault(name_of(edge.child), _Use(edge.child, deletes=False))
@@ -87,7 +87,7 @@ def _uses(graph: Graph) -> dict[TableName, _Use]:
 def _missing_rights(
     context: CheckContext, uses: Mapping[TableName, _Use], marked: Sequence[str]
 ) -> Iterator[MissingRight]:  # fmt: skip
-    """The first that is missing on each table; the root's own have been looked at."""
+    """Yield the first right that is missing on each table; the rights for the root's own rows are checked elsewhere."""
     server, database = context.found.server, context.database
     if server.read_only:
         return
@@ -111,7 +111,7 @@ def _unusable(context: CheckContext, graph: Graph, use: _Use, facts: TableFacts)
     table = use.table
     if name_of(table) == name_of(context.table) or not use.changes:
         return
-    # Rows to which nothing refers go by what they refer to: nobody has to tell one from another.
+    # Rows to which nothing refers are deleted by what they refer to: they need no key.
     if use.deletes and graph.to(table) and (reason := _no_key(context, graph, table)) is not None:
         yield Refusal("no-key", *no_key(graph, table, reason))
     if not facts.transactional:
@@ -162,7 +162,7 @@ def _reference(edge: Edge) -> Reference:
 
 
 def _of_table(context: CheckContext, use: _Use, facts: TableFacts) -> Iterator[tuple[str, CheckRefusal]]:
-    """The root's own DELETE is looked at by the checks themselves."""
+    """Yield the refusals for one table. The checks themselves look at the root's own DELETE."""
     table, role = use.table, context.found.server.role
     is_root = name_of(table) == name_of(context.table)
     firing = triggers.fired_by(facts.triggers, "DELETE") if use.deletes and not is_root else []

@@ -30,11 +30,11 @@ class CheckContext:
     route: RunStrategy
     probes: tuple[Probe, ...]
     estimate: int | None
-    """Rows that match, as far as known."""
+    """How many rows match; None if unknown."""
 
     @property
     def event(self) -> str:
-        """What the database will call it."""
+        """What the database calls the change: DELETE, UPDATE or SELECT."""
         return self.verb.right
 
     @property
@@ -62,7 +62,7 @@ class CheckContext:
         return Selection(self.table, self.route.pinned.condition)
 
     def count(self, rows: sa.Select[object]) -> int | None:
-        """How many rows that is, within the time there is; None for too many, or no right to read them."""
+        """Return how many rows there are; None if counting takes too long, or the role may not read them."""
         seconds = self.spec.statement_timeout.total_seconds() if self.spec.count else QUICK
         return self.database.backend.facts.count_within(self.connection, rows, seconds)
 
@@ -81,5 +81,5 @@ class Check:
 
     name: str
     what: str
-    """What it protects from, in a line."""
+    """What it protects from, in one line."""
     look: Callable[[CheckContext], Iterator[CheckRefusal]]

@@ -11,7 +11,7 @@ from batchops.db.table import quoted
 from batchops.sql.selection import user_sql
 
 SMALL = 1_000
-"""Rows up to which a child table is read as quickly as an index would be."""
+"""A child table with at most so many rows is read as quickly as an index."""
 
 
 def _look(context: CheckContext) -> Iterator[CheckRefusal]:
@@ -54,7 +54,7 @@ def _found_by_index(
 
 
 def _small(context: CheckContext, child: OtherTable) -> bool:
-    """By a look at the first rows; where this role may not look, by the statistics."""
+    """Whether the child is small: its first rows are counted; if this role may not read them, the statistics decide."""
     some: sa.Select[object] = sa.select(sa.literal_column("1")).select_from(child.clause(())).limit(SMALL + 1)
     counted = context.count(some)
     known = child.rows if counted is None else counted

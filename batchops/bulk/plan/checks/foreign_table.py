@@ -1,4 +1,4 @@
-"""foreign-table: the rows lie on another server, whose commit is not this one's."""
+"""foreign-table: the rows lie on another server, so that rows and checkpoint cannot be one commit."""
 
 from collections.abc import Iterator
 

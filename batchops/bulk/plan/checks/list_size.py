@@ -20,7 +20,7 @@ def _look(context: CheckContext) -> Iterator[CheckRefusal]:
 
 
 def list_too_large(rows: int, size: int, most: int) -> str:
-    """What is said of a list that takes more than it may."""
+    """Return the message for a list that takes more space than it may."""
     return f"The list of {rows:,} rows takes about {rough(size)}B of disk; it may take {rough(most)}B."
 
 

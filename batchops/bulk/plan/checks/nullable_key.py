@@ -16,7 +16,7 @@ def _look(context: CheckContext) -> Iterator[CheckRefusal]:
     table = context.table.called
     without = sa.or_(*(table.c[quoted(name)].is_(None) for name in names))
     rows: sa.Select[object] = sa.select(sa.literal_column("1")).select_from(table).where(without)
-    # The pinned condition leaves them out already; asked without it, this is all such rows.
+    # The pinned condition leaves these rows out already, so they are counted without it.
     counted = context.count(rows)
     many = "some rows" if counted is None else f"{counted:,} {'row' if counted == 1 else 'rows'}"
     yield CheckRefusal(

@@ -30,7 +30,7 @@ def _finding(context: CheckContext, name: TableName) -> CheckRefusal:
 
 
 def _set_by(context: CheckContext, name: TableName) -> str | None:
-    """The first column that is set by what reads that table; None where the condition reads it too."""
+    """Return the first column whose new value reads that table; None if the condition reads it too."""
     pinned = context.route.pinned
     values = {column: f"({value}) IS NOT NULL" for column, value in pinned.assignments if not is_default(value)}
     reading = [column for column, text in values.items() if _reads_table(context, name, text)]
@@ -45,7 +45,7 @@ def _reads_table(context: CheckContext, name: TableName, text: str) -> bool:
 
 
 def _listed_instead(context: CheckContext) -> str:
-    """What keeps batchops from listing the rows itself, and what to do about that."""
+    """Return what to change so that batchops can list the rows itself; empty if nothing helps."""
     if context.spec.ids is not None:
         return ""
     if context.found.key is None:

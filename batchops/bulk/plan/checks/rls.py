@@ -11,7 +11,7 @@ def _look(context: CheckContext) -> Iterator[CheckRefusal]:
 
 
 def hidden(table: str, role: str) -> CheckRefusal:
-    """What is said of a table."""
+    """Return the refusal for a table with hidden rows."""
     return CheckRefusal(
         f'Row-level security on "{table}" hides rows from role "{role}": those would stay, and no message would tell.',
         "connect as a role with BYPASSRLS, or as the owner where it is not forced",

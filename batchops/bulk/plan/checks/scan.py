@@ -7,9 +7,9 @@ from batchops.bulk.plan.cost import CHANGED, READ
 from batchops.db.facts import FullRead
 
 LARGE = 5_000_000
-"""Rows up to which the batches together may read of one table: seconds on a small machine."""
+"""The rows that the batches together may read of one table in any case: seconds on a small machine."""
 TIMES = 20
-"""How many times the rows that one statement would read they may read beyond that."""
+"""Beyond that, the batches may read so many times the rows that one statement would read."""
 
 
 def _look(context: CheckContext) -> Iterator[CheckRefusal]:
@@ -21,7 +21,7 @@ def _look(context: CheckContext) -> Iterator[CheckRefusal]:
     for read in _in_every_batch(context):
         own = read.table.rpartition(".")[2] == context.table.name
         if own and (context.table.schema, context.table.name) in context.reads.besides:
-            continue  # the check of that name speaks of it
+            continue  # the check own-table reports it
         if read.rows is not None and batches * read.rows <= max(LARGE, TIMES * ((context.table.rows or 0) + read.rows)):
             continue
         size = "" if read.rows is None else f" (about {read.rows:,} rows)"
@@ -33,7 +33,7 @@ def _look(context: CheckContext) -> Iterator[CheckRefusal]:
 
 
 def _batches(context: CheckContext) -> int:
-    """How many there will be, at the size that was asked for or at the speed of a small machine."""
+    """Return how many batches there will be, at the size that was asked for or at the speed of a small machine."""
     rows, event = context.table.rows or context.estimate or 0, context.event
     changed = rows if context.estimate is None else context.estimate
     if context.spec.batch_size is not None:
@@ -43,7 +43,7 @@ def _batches(context: CheckContext) -> int:
 
 
 def _in_every_batch(context: CheckContext) -> list[FullRead]:
-    """What every statement of the strategy reads whole, at any cursor; and what finds the end of its window."""
+    """Return the tables that every batch reads whole: in each statement, or to find the end of its window."""
     facts, connection = context.database.backend.facts, context.connection
     each = [{read.table: read for read in facts.full_reads(connection, probe.explainable)} for probe in context.probes]
     always = [read for name, read in each[0].items() if all(name in other for other in each)] if each else []

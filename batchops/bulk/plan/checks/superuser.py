@@ -1,4 +1,4 @@
-"""superuser: code that a role of fewer rights has written would run with all of them."""
+"""superuser: code that a role with fewer rights has written would run with all rights."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""triggers: code on the table may keep rows from being changed, or change more than them."""
+"""triggers: code on the table may keep rows from being changed, or change more than these rows."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,12 +7,12 @@ from batchops.db.facts import Trigger
 
 
 def set_off(context: CheckContext) -> list[Trigger]:
-    """The triggers and rules that fire on the job's statements."""
+    """Return the triggers and rules that fire on the job's statements."""
     return fired_by(context.facts.triggers, context.event, context.sets)
 
 
 def fired_by(triggers: Sequence[Trigger], event: str, sets: frozenset[str] = frozenset()) -> list[Trigger]:
-    """Those that fire on a DELETE, or on an UPDATE of these columns."""
+    """Return the triggers that fire on a DELETE, or on an UPDATE of these columns."""
     return [one for one in triggers if one.event == event and (not one.columns or _named(one, sets))]
 
 
@@ -26,7 +26,7 @@ def _look(context: CheckContext) -> Iterator[CheckRefusal]:
 
 
 def fires(triggers: Sequence[Trigger]) -> Iterator[CheckRefusal]:
-    """What is said of each of them."""
+    """Yield a refusal for each trigger."""
     for trigger in triggers:
         kind = "rule" if trigger.timing == "rule" else f"{trigger.timing} trigger"
         may = "do more than was asked for" if trigger.timing == "after" else "leave rows as they are, or do more"

@@ -1,4 +1,4 @@
-"""view: what is behind a view is not plain to see, and nothing names its rows."""
+"""view: it is not obvious which tables are behind a view, and nothing identifies its rows."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from batchops.bulk.plan.checks.context import Check, CheckContext, CheckRefusal
 
 
 def _look(context: CheckContext) -> Iterator[CheckRefusal]:
-    """Only where --allow is sound: any other view was refused before anything was planned."""
+    """Refuse a view for which --allow is sound; any other view was refused before anything was planned."""
     if context.table.kind == "view":
         yield CheckRefusal(
             f'"{context.table.label}" is a view, not a table.', f"name the table behind it: {context.facts.base}"
