@@ -1,1 +1,1 @@
-"""What a user asks for: the fields that flags, recipe keys and library arguments are made from."""
+"""Specs: what a user asks for, in fields from which flags, recipe keys and library arguments are made."""

@@ -1,4 +1,4 @@
-"""The command line that asks for the same job again, quoted as a person copies it into a shell."""
+"""command(): the command line that asks for the same job again, quoted for a shell."""
 
 import re
 import shlex
@@ -11,16 +11,16 @@ from batchops.spec.models import CHANGES, DATABASE, ROWS, VerbSpec, flag_name, f
 
 _FIRST = (DATABASE, ROWS, CHANGES)
 _EXPANDED = frozenset("$`!")
-"""What a shell expands inside double quotes."""
+"""The characters that a shell expands inside double quotes."""
 
 
 def command(verb: str, spec: VerbSpec, url: str | None) -> str:
-    """A command line that asks for the same job again, `url` without its password; empty where none can."""
+    """Return a command line that asks for the same job again; empty if none can. `url` must hold no password."""
     if spec.params:
         return ""
     words = ["batchops", verb, getattr(spec, spec.argument)]
     fields = flagged(type(spec))
-    # What the job is comes before how it is done.
+    # The options that say what the job is come before those that say how it is done.
     for name in sorted(fields, key=lambda name: flag_of(fields[name]).group not in _FIRST):
         value = getattr(spec, name)
         if (
@@ -48,12 +48,12 @@ def _shown(value: object) -> str:
 
 
 def joined(words: Iterable[str]) -> str:
-    """The words, quoted so that a POSIX shell gives them back, as readable as may be."""
+    """Return the words as a command line, quoted for a POSIX shell, but no more than needed."""
     return " ".join(map(quoted, words))
 
 
 def quoted(word: str) -> str:
-    """One word; in double quotes if it has single ones, and nothing that a shell expands there."""
+    """Return the word quoted; in double quotes if it has single quotes and nothing that a shell expands there."""
     if "'" in word and not _EXPANDED & set(word):
         return '"' + re.sub(r'([\\"])', r"\\\1", word) + '"'
     return shlex.quote(word)

@@ -1,4 +1,4 @@
-"""Names of commands and options that other tools use, each with a hint at what does the same here."""
+"""Names of commands and options of other tools, each with a hint that names the equivalent of batchops."""
 
 import re
 from collections.abc import Collection
@@ -49,7 +49,7 @@ _SUBCOMMANDS = {
         "`batchops run FILE` runs a recipe": "run execute apply start",
     },
 }
-"""Of a group; what it does not name means what it means by itself."""
+"""Hints for names after a group's name; a name that is missing here has the hint that it has without the group."""
 
 _OPTIONS = {
     "batches run unless --dry-run is given; --yes answers the question": "execute apply commit run go no-dry-run",
@@ -116,14 +116,14 @@ def _by_name(table: dict[str, str]) -> dict[str, list[str]]:
 
 
 def command_hint(name: str, group: str = "") -> str:
-    """What does here what a command of that name does elsewhere; empty for a name that no tool uses."""
+    """Return the hint for a command name that another tool uses; empty if none uses it."""
     own = _by_name(_SUBCOMMANDS.get(group, {})).get(name.lower())
     found = own or _by_name(_COMMANDS).get(name.lower())
     return found[0] if found else ""
 
 
 def option_hint(name: str, having: Collection[str]) -> str:
-    """The same of an option, written with or without dashes; `having` are the options that there are, as --NAME."""
+    """Return the hint for an option, with or without dashes; empty if it names options that are not in `having`."""
     plain = name.lstrip("-").replace("_", "-").lower()
     for hint in _by_name(_OPTIONS).get(plain, ()):
         if set(re.findall(r"--[a-z][a-z-]*", hint)) <= set(having):

@@ -1,4 +1,4 @@
-"""The options that can be changed while a run works, as `batchops set` takes them."""
+"""LiveSpec: the options that `batchops set` changes while a run works."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -17,7 +17,7 @@ def _known(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class LiveSpec(BaseModel):
-    """What may change; None: it stays as it is."""
+    """The options to change; None: the option stays as it is."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -40,19 +40,19 @@ class LiveSpec(BaseModel):
 
 
 def live_settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What the options ask for, as the ledger keeps it: durations in seconds; UsageError for a wrong one, or none."""
+    """Return the options as the ledger keeps them, durations in seconds; raise UsageError for a wrong one, or none."""
     spec = checked(LiveSpec, values)
     found = {name: _kept(value) for name, value in spec if value not in (None, ())}
     if not found:
         options = ", ".join(flag_name(name) for name in LiveSpec.model_fields)
         raise UsageError("Nothing is to be changed.", f"give one of {options}.")
     if "target_time" in found:
-        found.setdefault("batch_size", None)  # it adapts again
+        found.setdefault("batch_size", None)  # the batch size adapts again
     return found
 
 
 def changeable(spec: type[VerbSpec]) -> frozenset[str]:
-    """The options of a verb that can be changed while it works."""
+    """Return the options of a verb that can be changed while it works."""
     return frozenset(LiveSpec.model_fields) & frozenset(spec.model_fields)
 
 

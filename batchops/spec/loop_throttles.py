@@ -1,4 +1,4 @@
-"""What the loop of a verb asks before each batch: the throttles of its spec, and its share of a budget."""
+"""loop_throttles(): the throttles of a verb's loop: those of its spec, and its share of a budget."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ def loop_throttles(
     spec: ThrottledSpec, plan: Plan, chosen: Sequence[ChosenThrottle], database: Database, table: Table,
     live: LiveSettings, emitter: EventEmitter, stats: RunStats,
 ) -> Iterator[tuple[Throttle, ...]]:  # fmt: skip
-    """Those that were chosen, those that are set while the run works, and its budget."""
+    """Yield the chosen throttles, those that are set while the run works, and the share of the budget."""
     threads, name = emitter.threads, f"{plan.verb.name} {plan.label}"
     scope = run_scope("", table, spec.replicas, database)
     timeout = spec.throttle_timeout.total_seconds()
@@ -32,6 +32,6 @@ def loop_throttles(
 
 
 def throttle_facts(spec: ThrottledSpec, chosen: Sequence[ChosenThrottle]) -> tuple[tuple[str, str], ...]:
-    """The same for a plan, as names and texts; UsageError where there is no such budget."""
+    """Return the throttles and the budget for a plan, as names and texts; raise UsageError if the budget is missing."""
     throttles = (("throttles", "; ".join(one.text for one in chosen)),) if chosen else ()
     return (*throttles, ("budget", shown_budget(spec.budget))) if spec.budget else throttles

@@ -1,4 +1,4 @@
-"""Pydantic's errors as messages that use the names of flags or keys."""
+"""validation_message(): turns pydantic's errors into messages that use the names of flags or keys."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ _BOUNDS = (("ge", "at least"), ("gt", "more than"), ("le", "at most"))
 
 @dataclass(frozen=True)
 class ValidationMessage:
-    """One mistake."""
+    """What is wrong with a value, with a hint."""
 
     field: str
-    """Empty where it concerns several together."""
+    """The name of the field; empty if several fields are wrong together."""
     message: str
     hint: str = ""
     spelled: str = ""
-    """The field as its writer knows it."""
+    """The field as the user wrote it: as a flag or a key."""
 
     @property
     def text(self) -> str:
-        """As a sentence."""
+        """The message as a sentence."""
         if self.spelled:
             return f"{self.spelled}{self.message}."
         return self.message[:1].upper() + self.message[1:] + "."
 
 
 def validation_message(error: Any, spelled: Callable[[str], str]) -> ValidationMessage:
-    """One of a ValidationError's errors; `spelled` says how a field is called where it was written."""
+    """Return the message for one error of a ValidationError; `spelled` returns a field as the user wrote it."""
     message = str(error["msg"]).removeprefix("Value error, ").rstrip(".")
     if not error["loc"]:
         return ValidationMessage("", message)
@@ -43,7 +43,7 @@ def validation_message(error: Any, spelled: Callable[[str], str]) -> ValidationM
 
 
 def _limit(limit: Any) -> str:
-    if limit == repr(timedelta()):  # as Pydantic gives it
+    if limit == repr(timedelta()):  # pydantic gives a bound of 0 like this
         return durations.show(timedelta())
     return f"{limit:g}" if isinstance(limit, float) else str(limit)
 

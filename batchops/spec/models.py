@@ -1,4 +1,4 @@
-"""The specs of jobs: pydantic models from which both flags and recipe keys are made."""
+"""The base classes of specs: pydantic models from which both flags and recipe keys are made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,20 +37,20 @@ CHANGES = "Changes"
 ARCHIVE = "Archive"
 CHILDREN = "Children"
 PROGRESS = "Progress"
-"""The groups that flags are in."""
+"""The groups of flags in the help."""
 
 
 @dataclass(frozen=True)
 class Flag:
-    """How a field looks on the command line, where its name does not say it all."""
+    """How a field appears on the command line, as far as its name does not say it."""
 
     metavar: str = ""
     group: str = THROTTLING
     several: bool = False
-    """Whether it may be repeated."""
+    """Whether the flag may be repeated."""
     kind: Literal["value", "sql", "program", "unflagged"] = "value"
-    """SQL may hold `:name` for a value. SQL and programs are in a recipe as they are: no parameter fills one.
-    What is unflagged only a recipe or the library gives."""
+    """A field of kind "sql" may hold `:name` for a value. A recipe's parameters are not filled into SQL and programs.
+    An "unflagged" field has no flag: only a recipe or the library sets it."""
 
 
 Duration = Annotated[timedelta, BeforeValidator(parsers.duration)]
@@ -61,12 +61,12 @@ S = TypeVar("S", bound=BaseModel)
 
 
 class VerbSpec(BaseModel):
-    """What every verb shares that works on one table in batches: where, how gently, how long."""
+    """The fields of every verb that works on one table in batches: the database, the pacing and the limits."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     argument: ClassVar[str] = "table"
-    """The field that is given without a flag."""
+    """The field that is the command's argument and has no flag."""
     table: str = Field(min_length=1)
     params: Annotated[Mapping[str, Value], Flag(kind="unflagged")] = Field(
         {}, description="Values for `:name` in conditions and assignments."
@@ -149,22 +149,22 @@ class VerbSpec(BaseModel):
 
     @property
     def reads_stdin(self) -> bool:
-        """Whether what is on stdin is the job's, so that no question can be answered there."""
+        """Whether the job reads stdin, so that no question can be answered there."""
         return False
 
     @property
     def writes_stdout(self) -> bool:
-        """Whether the job's own output goes to stdout, so that nothing else may."""
+        """Whether the job writes its own output to stdout, so that nothing else may be written there."""
         return False
 
     @property
     def runs_user_code(self) -> bool:
-        """Whether code of the user's own runs in this process, which may print."""
+        """Whether the user's own code runs in this process, which may print."""
         return False
 
     @property
     def most_rejected(self) -> int | None:
-        """Refused rows after which the run ends; None: however many."""
+        """The number of refused rows after which the run ends; None: no limit."""
         return None
 
     @property
@@ -174,7 +174,7 @@ class VerbSpec(BaseModel):
 
 
 class PayloadSpec(VerbSpec):
-    """What the verbs share that read whole rows, to hand them on."""
+    """The fields of verbs that read whole rows, to pass them on."""
 
     max_bytes: Annotated[Bytes, Flag("16MiB")] = Field(
         MOST_BYTES,
@@ -184,22 +184,22 @@ class PayloadSpec(VerbSpec):
 
 
 def flag_name(field: str) -> str:
-    """`older_than` → `--older-than`."""
+    """Return the flag of a field: `older_than` → `--older-than`."""
     return "--" + field.replace("_", "-")
 
 
 def flagged(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """The fields that a person gives, by name."""
+    """Return the fields that have a flag or are the argument, by name."""
     return {name: field for name, field in model.model_fields.items() if flag_of(field).kind != "unflagged"}
 
 
 def flag_of(field: FieldInfo) -> Flag:
-    """The field's Flag."""
+    """Return the Flag of a field."""
     return next((m for m in field.metadata if isinstance(m, Flag)), Flag())
 
 
 def checked(model: type[S], values: Mapping[str, Any]) -> S:
-    """The spec, or a UsageError that names the first wrong flag."""
+    """Return the spec; raise UsageError, which names the first wrong flag, if a value is wrong."""
     for name in values:
         if name not in model.model_fields:
             guess = did_you_mean(name, model.model_fields).replace("did", "; did", 1)

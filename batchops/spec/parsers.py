@@ -1,4 +1,4 @@
-"""From the text in a flag or a recipe to a value; what is no text is for pydantic to judge."""
+"""Parsers of texts in flags and recipes; they leave values that are not texts to pydantic."""
 
 import os
 import re
@@ -17,18 +17,18 @@ SIZE = {
         {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*([kKmMgG][iI]?)?[bB]?\s*$"},
     ]
 }
-"""The same as JSON Schema says it."""
+"""The JSON Schema of a size."""
 
 
 def duration(value: object) -> object:
-    """`1h30m` as a timedelta; a bare number is refused, as it does not say what it counts."""
+    """Return `1h30m` as a timedelta; a bare number is refused, as it has no unit."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise ValueError(f'{value:g} has no unit: write it like "{value:g}s", in quotes')
     return durations.parse(value) if isinstance(value, str) else value
 
 
 def path(value: object) -> object:
-    """A path as its text."""
+    """Return a path as text."""
     return os.fsdecode(value) if isinstance(value, os.PathLike) else value
 
 
@@ -37,7 +37,7 @@ _SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 
 def rate(value: object) -> object:
-    """`5000/s` as a Rate; a bare number is refused, as it does not say in which time."""
+    """Return `5000/s` as a Rate; a bare number is refused, as it has no unit of time."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise ValueError(f'{value:g} has no unit: write it like "{value:g}/s", in quotes')
     if not isinstance(value, str):
@@ -49,7 +49,7 @@ def rate(value: object) -> object:
 
 
 def bytes_rate(value: object) -> object:
-    """`20MB/s` as a Rate."""
+    """Return `20MB/s` as a Rate of bytes."""
     if not isinstance(value, str):
         return value
     number, mark, unit = value.strip().rpartition("/")
@@ -62,7 +62,7 @@ def bytes_rate(value: object) -> object:
 
 
 def size(value: object) -> object:
-    """`16MiB` as a number of bytes; a bare number counts bytes."""
+    """Return `16MiB` as a number of bytes; a bare number counts bytes."""
     if not isinstance(value, str):
         return value
     found = _SIZE.fullmatch(value.strip())
@@ -72,7 +72,7 @@ def size(value: object) -> object:
 
 
 def moment(value: object) -> object:
-    """An ISO date or time, as it was written: others are read in other ways by each server."""
+    """Return an ISO date or time as it was written; other forms are refused, as servers read them differently."""
     if not isinstance(value, str):
         return value
     try:
@@ -83,7 +83,7 @@ def moment(value: object) -> object:
 
 
 def window(value: object) -> object:
-    """`22:00-06:00` as a Window."""
+    """Return `22:00-06:00` as a Window."""
     if not isinstance(value, str):
         return value
     try:
@@ -96,7 +96,7 @@ def window(value: object) -> object:
 
 
 def zone(value: object) -> object:
-    """`Europe/Berlin` as a ZoneInfo."""
+    """Return `Europe/Berlin` as a ZoneInfo."""
     if not isinstance(value, str):
         return value
     try:
@@ -106,10 +106,10 @@ def zone(value: object) -> object:
 
 
 def names(value: object) -> object:
-    """`a, b` as a tuple."""
+    """Return `a, b` as a tuple of two texts."""
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
 def several(value: object) -> object:
-    """One text as a tuple of one."""
+    """Return a single text as a tuple of one."""
     return (value,) if isinstance(value, str) else value

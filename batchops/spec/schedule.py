@@ -1,4 +1,4 @@
-"""When a job of a recipe is due, as the recipe says it."""
+"""RecipeSchedule: the keys of a recipe that say when a job is due."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -19,7 +19,7 @@ def _interval(value: timedelta) -> timedelta:
 
 
 def _expression(value: str) -> str:
-    """The same for the same times, however they are written."""
+    """Return the expression in one form, so that the same times, written differently, are equal."""
     due = times.crontab(value, UTC)
     return due.expression if isinstance(due, times.Cron) else " ".join(value.lower().split())
 
@@ -60,7 +60,7 @@ class RecipeSchedule(BaseModel):
         return self
 
     def _period(self) -> timedelta | None:
-        """While mistakes are gathered, a field with one holds what was written."""
+        """Return the interval, if there is a fixed one; a field that failed its own check holds the user's text."""
         if self.cron is None:
             return self.every if isinstance(self.every, timedelta) else None
         with suppress(ValueError):
@@ -70,7 +70,7 @@ class RecipeSchedule(BaseModel):
 
     @property
     def times(self) -> times.FireTimes:
-        """When that is."""
+        """The fire times."""
         if self.every is not None:
             return times.every(self.every)
         assert self.cron is not None  # a job with neither has no schedule
@@ -78,6 +78,6 @@ class RecipeSchedule(BaseModel):
 
 
 SHARED = frozenset({"time_zone"})
-"""Keys of a schedule that are a flag as well."""
+"""The keys of a schedule that are also flags of verbs."""
 KEYS = frozenset(RecipeSchedule.model_fields) - SHARED
-"""Keys of a schedule alone."""
+"""The keys that only a schedule has."""

@@ -1,4 +1,4 @@
-"""From a spec to the database, limits and pacing of the loop; the same for every verb."""
+"""Makes the database connection, limits, pacing and loop settings from a spec, for every verb."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -23,11 +23,11 @@ from batchops.runtime.stop import Grace, grace_period
 from batchops.spec.models import VerbSpec
 
 MOST_WORKERS = 64
-"""Workers that a run may have, or get while it works; a connection opens only when it is needed."""
+"""The most workers that a run may have, also later while it works; connections open only when needed."""
 
 
 def address_of(spec: VerbSpec, environ: Mapping[str, str]) -> DatabaseAddress:
-    """The database that the spec names by its URL or engine; else the one that the environment names."""
+    """Return the address of the database that the spec names by URL or engine, or else that of the environment."""
     if spec.engine is None:
         return address(spec.url, environ)
     try:
@@ -39,7 +39,7 @@ def address_of(spec: VerbSpec, environ: Mapping[str, str]) -> DatabaseAddress:
 
 @contextmanager
 def reached(spec: VerbSpec, environ: Mapping[str, str]) -> Iterator[Database]:
-    """Its database, with its timeouts, closed at the end."""
+    """Connect to the spec's database with the spec's timeouts, and close it at the end."""
     timeouts = Timeouts(spec.lock_timeout.total_seconds(), spec.statement_timeout.total_seconds())
     with closing(connect(address_of(spec, environ), timeouts, MOST_WORKERS)) as database:
         yield database
@@ -47,7 +47,7 @@ def reached(spec: VerbSpec, environ: Mapping[str, str]) -> Iterator[Database]:
 
 @contextmanager
 def record_ledger(spec: VerbSpec, database: Database, environ: Mapping[str, str]) -> Iterator[Ledger | None]:
-    """The ledger for the row of a run that keeps no progress there; None where none is to be kept."""
+    """Yield the ledger for the row of a run that keeps no progress there; None with `--ledger none`."""
     if spec.ledger == NONE:
         yield None
         return
@@ -56,12 +56,12 @@ def record_ledger(spec: VerbSpec, database: Database, environ: Mapping[str, str]
 
 
 def grace_of(spec: VerbSpec, database: Database, margin: float = 0.0) -> Grace:
-    """Its grace period; `margin` is that of `grace_period`."""
+    """Return the spec's grace period; see `grace_period` for `margin`."""
     return lambda stop: grace_period(stop, spec.grace.total_seconds(), database.cancel, margin)
 
 
 def limits_of(spec: VerbSpec) -> Limits:
-    """Its limits, for all workers together; they count what this process does."""
+    """Return the spec's limits, for all workers together; they count what this process does."""
     return Limits(
         rows=Budget(spec.max_rows),
         seconds=None if spec.max_time is None else spec.max_time.total_seconds(),
@@ -74,13 +74,13 @@ def limits_of(spec: VerbSpec) -> Limits:
 
 
 def live_of(spec: VerbSpec, pacing: Pacing, workers: int = 1, *, several: bool = True) -> LiveSettings:
-    """Its settings that may change while it works; `several`: whether it may have more than one worker."""
+    """Return the settings that may change while the run works; `several`: whether it may have several workers."""
     sleep = Sleep(spec.sleep.total_seconds())
     return LiveSettings(pacing, limits_of(spec), sleep, WorkerCount(workers), several)
 
 
 def loop_of(spec: VerbSpec, step: Step, live: LiveSettings) -> LoopSettings:
-    """The loop with what every spec says of it; a verb adds what is its own. Workers share what is live."""
+    """Return the loop settings that every spec has; a verb adds its own. The workers share the live settings."""
     return LoopSettings(
         step=step,
         pacing=live.pacing,
@@ -93,18 +93,18 @@ def loop_of(spec: VerbSpec, step: Step, live: LiveSettings) -> LoopSettings:
 
 
 def rate_limit(rate: Rate | None) -> RateLimit | None:
-    """What the workers of a process keep to together."""
+    """Return the rate limit that the workers of a process share; None without a rate."""
     return None if rate is None else RateLimit(rate.rows, rate.flag, rate.text)
 
 
 def bounds_of(spec: VerbSpec) -> dict[str, Any]:
-    """The same as Started tells them."""
+    """Return the limits as fields of Started."""
     seconds = None if spec.max_time is None else spec.max_time.total_seconds()
     return {"max_rows": spec.max_rows, "max_batches": spec.max_batches, "max_seconds": seconds}
 
 
 def pacing_of(spec: VerbSpec, table: Table) -> Pacing:
-    """Its pace, bounded by the bytes of the table's rows where they are known."""
+    """Return the spec's pacing, bounded by the average bytes of the table's rows where they are known."""
     return Pacing(
         target=spec.target_time.total_seconds(),
         fixed=spec.batch_size,

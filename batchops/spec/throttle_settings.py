@@ -1,4 +1,4 @@
-"""`--throttle NAME=LIMIT,stop=LIMIT` as settings, and which throttles there are by default."""
+"""settings(): the throttles that flags name, like `--throttle NAME=LIMIT,stop=LIMIT`, and the default ones."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,8 +16,8 @@ SEE = "`batchops help throttling` lists them"
 
 
 def settings(texts: Sequence[str], more: Mapping[str, str | None]) -> tuple[ThrottleSetting, ...]:
-    """The throttles that the texts ask for and, by their names, those that have flags of their own; then the defaults
-    that none of them names. ValueError for a mistake."""
+    """Return the throttles that the flags name, then the default ones that they do not name; raise ValueError for a
+    mistake. `texts`: the values of --throttle; `more`: the values of throttles' own flags, by throttle name."""
     own = [(kind, more.get(kind.name)) for kind in THROTTLES]
     asked = (*map(setting, texts), *(ThrottleSetting(kind, argument=text) for kind, text in own if text is not None))
     names = [one.kind.name for one in asked]
@@ -29,7 +29,7 @@ def settings(texts: Sequence[str], more: Mapping[str, str | None]) -> tuple[Thro
 
 
 def live_limits(texts: Sequence[str]) -> dict[str, str]:
-    """The limits that `batchops set` is given, as text by the throttles' names; ValueError for a mistake."""
+    """Return the limits that `batchops set` sets, as text by throttle name; raise ValueError for a mistake."""
     found: dict[str, str] = {}
     for text in texts:
         name, _, limits = (part.strip() for part in text.partition("="))
@@ -41,7 +41,7 @@ def live_limits(texts: Sequence[str]) -> dict[str, str]:
 
 
 def live_setting(name: str, limits: str) -> ThrottleSetting:
-    """The setting of a run at work. One that has a flag of its own can only be turned off; ValueError for a mistake."""
+    """Return a setting for a running job; a throttle with its own flag can only be turned off. Raises ValueError."""
     kind = next((kind for kind in THROTTLES if kind.name == name), None)
     if kind is not None and kind.flag and limits == OFF:
         return ThrottleSetting(kind, None)
@@ -49,7 +49,7 @@ def live_setting(name: str, limits: str) -> ThrottleSetting:
 
 
 def setting(text: str) -> ThrottleSetting:
-    """`load=4,stop=8`; ValueError says what is wrong with it."""
+    """Return the setting that a text like `load=4,stop=8` means; ValueError says what is wrong with it."""
     named, _, stop = (part.strip() for part in text.partition(","))
     name, equals, limit = (part.strip() for part in named.partition("="))
     kind = next((kind for kind in THROTTLES if kind.name == name), None)

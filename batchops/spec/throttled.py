@@ -1,4 +1,4 @@
-"""The spec of a verb that keeps to throttles."""
+"""ThrottledSpec: the spec of a verb that waits for throttles."""
 
 import os
 from datetime import timedelta
@@ -32,7 +32,7 @@ def _filled(text: str | None) -> str | None:
 
 
 def _replica(text: str) -> tuple[str, float | None]:
-    """`URL,limit=4h`: what names a replica, and its limit in seconds; ValueError for a wrong limit."""
+    """Split `URL,limit=4h` into what names the replica and its limit in seconds; ValueError for a wrong limit."""
     named, mark, limit = text.rpartition(",limit=")
     if not mark:
         return text, None
@@ -42,7 +42,7 @@ def _replica(text: str) -> tuple[str, float | None]:
 
 
 def _named_by_server(text: str) -> bool:
-    """Whether it is the name that the server itself has for a replica, and no URL."""
+    """Whether the text is the server's own name of a replica and not a URL."""
     return "://" not in text and not is_reference(text)
 
 
@@ -60,10 +60,10 @@ def _named_rightly(replicas: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class ThrottledSpec(VerbSpec):
-    """What the verbs share that wait for signals between batches."""
+    """The fields of verbs that wait for throttles between batches."""
 
     default_throttles: ClassVar[bool] = False
-    """Whether some are watched without a flag."""
+    """Whether the default throttles are on without a flag."""
     throttle: Annotated[Several, AfterValidator(_known), Flag("NAME=LIMIT", several=True)] = Field(
         (), description="Wait while a signal is above LIMIT. NAME=LIMIT,stop=LIMIT ends the run. Repeatable."
     )
@@ -93,17 +93,17 @@ class ThrottledSpec(VerbSpec):
 
     @property
     def throttles(self) -> tuple[ThrottleSetting, ...]:
-        """All that it keeps to; of the defaults those that concern it."""
+        """The throttles of the run: those that flags name, and the defaults that apply to this verb."""
         own = {"file": self.throttle_file, "query": self.throttle_query, "http": self.throttle_http}
         return tuple(one for one in settings(self.throttle, own) if one.asked or self._by_default(one.kind))
 
     def _by_default(self, kind: ThrottleKind) -> bool:
-        """A queue that waited for a replica unasked would keep its users waiting."""
+        """Whether a default applies: to a queue only if replicas are named, as its users would have to wait too."""
         return self.default_throttles or (kind.of_replicas and bool(self.replica))
 
     @property
     def replicas(self) -> tuple[Replica, ...]:
-        """The replicas that are named; UsageError where a URL is none."""
+        """The replicas that --replica names; raises UsageError for a wrong URL."""
         found = []
         for text, limit in map(_replica, self.replica):
             if _named_by_server(text):

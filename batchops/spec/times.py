@@ -1,11 +1,11 @@
-"""Fire times: intervals since 1970, and cron expressions on the wall clock of a named zone.
+"""Fire times: intervals since 1970, and cron expressions on the wall clock of a time zone.
 
-Moments are whole seconds since 1970. The rule for the nights on which a clock is changed:
+Moments are whole seconds since 1970. The rule for the nights on which the clock is changed:
 
-- An expression that names hours fires once for each time it names. A time that the clock leaps over is made up for
-  at the first moment after the leap; a time that comes twice fires the first time.
+- An expression that names hours fires once for each time that it names. If the clock skips a time, it fires at the
+  first moment after the skip; if a time occurs twice, it fires the first time.
 - An expression for every hour fires whenever the clock shows such a time: also the second time, so that elapsed time
-  decides, and not at all for a time that never comes.
+  decides, and not at all for a time that is skipped.
 """
 
 from collections.abc import Iterator
@@ -21,28 +21,28 @@ from batchops import durations
 
 MINUTE = 60
 SCAN = 4 * 60
-"""Minutes looked through one by one: more than any clock has ever been put back."""
+"""How many minutes are checked one by one: more than any clock has ever been put back."""
 WEEK = 7 * 86_400
 NAMED = {
     "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0",
     "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
 }  # fmt: skip
-"""The names that crontab(5) has for times; its @reboot is none."""
+"""The names of times in crontab(5), except @reboot, which is not a time."""
 
 
 class FireTimes(Protocol):
-    """When something fires."""
+    """The times at which a schedule fires."""
 
     def after(self, moment: int) -> int:
-        """The first fire later than `moment`."""
+        """Return the first fire after `moment`."""
 
     def mark(self, moment: int) -> str:
-        """What a change of the clock does to this fire, in words; empty for most."""
+        """Return how a change of the clock affects this fire, in words; empty for most fires."""
 
 
 @dataclass(frozen=True)
 class Every:
-    """Multiples of an interval since 1970, so that all schedulers agree on them whenever they were started."""
+    """Multiples of an interval since 1970, so that all schedulers agree on them, whenever they started."""
 
     seconds: int
 
@@ -52,12 +52,12 @@ class Every:
     def after(self, moment: int) -> int:
         return (moment // self.seconds + 1) * self.seconds
 
-    def mark(self, moment: int) -> str:  # noqa: ARG002  no clock on a wall
+    def mark(self, moment: int) -> str:  # noqa: ARG002  intervals use no wall clock
         return ""
 
 
 def every(interval: timedelta) -> Every:
-    """The interval; ValueError where it is none."""
+    """Return the fire times of an interval; raise ValueError if it is not whole seconds."""
     seconds = interval.total_seconds()
     if seconds < 1 or seconds != int(seconds):
         raise ValueError(f'"{durations.show(interval)}" is not an interval: whole seconds, at least one')
@@ -66,7 +66,7 @@ def every(interval: timedelta) -> Every:
 
 @dataclass(frozen=True)
 class Cron:
-    """Five fields, on the clock of `zone`. Made by `cron`, which checks them."""
+    """Five fields of cron, on the wall clock of `zone`; made by `cron`, which checks them."""
 
     expression: str
     zone: ZoneInfo
@@ -104,20 +104,20 @@ class Cron:
         return hits and fields.match_day(local.date())
 
     def _named(self, after: datetime) -> Iterator[datetime]:
-        """The times it names, later than `after`, as a clock without zone shows them: cronsim's own care for zones
-        loses times where a clock is changed by half an hour (Lord Howe)."""
+        """Yield the times after `after` that the expression names, without a zone: cronsim's own handling of zones
+        misses times where the clock is changed by half an hour (Lord Howe)."""
         return CronSim(self.expression, after.replace(tzinfo=None))
 
     def _after_by_name(self, moment: int) -> int:
         return next(at for named in self._named(self._local(moment)) if (at := self._first(named)) > moment)
 
     def _first(self, named: datetime) -> int:
-        """When the clock first shows this time, or first shows a later one."""
+        """Return the moment at which the clock first shows this time, or a later one if it skips this one."""
         there = named.replace(tzinfo=self.zone)
         at = int(there.timestamp())
         if self._local(at).replace(tzinfo=None) == named:
             return at
-        # Read with the offset before the leap it lies behind it, with the one after the leap before it.
+        # With the offset before the skip the time lies after the skip; with the offset after it, before the skip.
         later, earlier = at, int(named.replace(tzinfo=self.zone, fold=1).timestamp())
         return _leap(self.zone, min(earlier, later), max(earlier, later))
 
@@ -126,7 +126,7 @@ class Cron:
         for minute in range(start + MINUTE, start + SCAN * MINUTE, MINUTE):
             if self._shows(self._local(minute)):
                 return minute
-        # Whatever the clock shows a second time from here on, it has not shown before, or it was found above.
+        # If the clock shows a time twice from here on, its first showing is also from here on, or was found above.
         for named in self._named(self._local(minute)):
             at = int(named.replace(tzinfo=self.zone).timestamp())
             if self._local(at).replace(tzinfo=None) == named:
@@ -135,9 +135,9 @@ class Cron:
 
 
 def crontab(text: str, zone: ZoneInfo) -> FireTimes:
-    """What may come before a command in crontab(5): five fields, a name such as @daily; also `@every 20s`.
+    """Return the fire times of what crontab(5) allows: five fields, a name such as @daily; also `@every 20s`.
 
-    ValueError says what is wrong with it.
+    ValueError says what is wrong with the text.
     """
     name, _, interval = text.strip().lower().partition(" ")
     if name == "@every":
@@ -148,7 +148,7 @@ def crontab(text: str, zone: ZoneInfo) -> FireTimes:
 
 
 def cron(expression: str, zone: ZoneInfo) -> Cron:
-    """The expression on that zone's clock; ValueError says what is wrong with it."""
+    """Return the expression on the clock of that zone; ValueError says what is wrong with it."""
     if len(expression.split()) != 5:
         raise ValueError(f'"{expression}" has not the five fields of cron: minute, hour, day, month, day of the week')
     try:
@@ -161,7 +161,7 @@ def cron(expression: str, zone: ZoneInfo) -> Cron:
 
 
 def due(times: FireTimes, after: int, upto: int, most: int) -> list[int]:
-    """The fires in (after, upto], oldest first; of very many, the newest `most` of the last week."""
+    """Return the newest `most` fires in (after, upto], oldest first; only those of the last week, if there are any."""
     recent = list(_between(times, max(after, upto - WEEK), upto))
     return (recent or list(_between(times, after, upto)))[-most:]
 
@@ -174,7 +174,7 @@ def _between(times: FireTimes, after: int, upto: int) -> Iterator[int]:
 
 
 def _leap(zone: ZoneInfo, before: int, behind: int) -> int:
-    """The first moment behind a change of the clock that lies between the two."""
+    """Return the first moment after a change of the clock that lies between the two moments."""
     offset = _offset(zone, before)
     while behind - before > 1:
         middle = (before + behind) // 2

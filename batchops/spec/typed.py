@@ -1,4 +1,4 @@
-"""The library's options, for type checkers: the fields of the specs, as they may be given."""
+"""The library's options for type checkers: the fields of the specs, with the types that callers may pass."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -13,19 +13,19 @@ from batchops.runtime.limits import Window
 from batchops.runtime.rate import Rate
 
 Duration = timedelta | str
-"""Text is read as on the command line: 50ms, 90d."""
+"""A duration; text is read as on the command line: 50ms, 90d."""
 StrategyName = Literal["auto", "key", "block", "match", "list", "limit"]
 """The strategies that --strategy takes; a test compares them with the registry of strategies."""
 
 
 class RunOptions(TypedDict, total=False):
-    """What every verb takes beside its table."""
+    """The options of every verb besides its table."""
 
     params: Mapping[str, Value]
     """Values for `:name` in conditions and assignments."""
     url: str | None
     engine: Engine | None
-    """In place of `url`: its URL is used, its connections are not."""
+    """Instead of `url`: its URL is used, its connections are not."""
     batch_size: int | None
     target_time: Duration
     sleep: Duration
@@ -46,13 +46,13 @@ class RunOptions(TypedDict, total=False):
 
 
 class VerbOptions(RunOptions, total=False):
-    """What every verb takes that works on a table."""
+    """The options of every verb that works on a table."""
 
     table: Required[str]
 
 
 class ThrottleOptions(TypedDict, total=False):
-    """What to wait for."""
+    """The options that make a run wait."""
 
     throttle: Sequence[str] | str
     throttle_file: str | PathLike[str] | None
@@ -64,11 +64,11 @@ class ThrottleOptions(TypedDict, total=False):
 
 
 class ThrottledOptions(VerbOptions, ThrottleOptions, total=False):
-    """What the verbs take that keep to throttles."""
+    """The options of verbs that wait for throttles."""
 
 
 class BulkOptions(ThrottledOptions, total=False):
-    """What purge and backfill share."""
+    """The options that purge, archive and backfill share."""
 
     key: Sequence[str] | str | None
     where: str | None
@@ -91,7 +91,7 @@ class BulkOptions(ThrottledOptions, total=False):
 
 
 class FamilyOptions(BulkOptions, total=False):
-    """What the verbs share whose rows may go with those that refer to them."""
+    """The options of verbs that may process rows together with the rows that refer to them."""
 
     with_children: bool
     child: Sequence[str] | str
@@ -125,13 +125,13 @@ class BackfillOptions(BulkOptions, total=False):
 
 
 class PayloadOptions(VerbOptions, total=False):
-    """What drain and relay share."""
+    """The options that drain, relay and replay share."""
 
     max_bytes: int | str
 
 
 class DrainOptions(PayloadOptions, ThrottledOptions, total=False):
-    """Options of `drain`; without a handler they name one: call, exec, exec_batch, post or set."""
+    """Options of `drain`; without a `handler` one of call, exec, exec_batch, post and set is required."""
 
     key: Sequence[str] | str | None
     where: Required[str]
@@ -158,7 +158,7 @@ class DrainOptions(PayloadOptions, ThrottledOptions, total=False):
 
 
 class RestoreOptions(RunOptions, ThrottleOptions, total=False):
-    """Options of `restore`; `table` is the archived one."""
+    """Options of `restore`; `table` is the archived table."""
 
     table: str
     destination: Required[str | PathLike[str]]
@@ -173,7 +173,7 @@ class RestoreOptions(RunOptions, ThrottleOptions, total=False):
 
 
 class EventsOptions(PayloadOptions, total=False):
-    """What relay and replay share."""
+    """The options that relay and replay share."""
 
     to: Required[str]
     topic: str | None

@@ -1,4 +1,4 @@
-"""A verb, and what a spec of it becomes: a plan that is shown, a job that is run."""
+"""Verb, Plan and Job: a verb, the plan of its job that is shown, and the job that is run."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -13,19 +13,19 @@ from batchops.spec.models import VerbSpec
 
 
 class Plan(Protocol):
-    """What a job would do, found out by reading alone. It stays readable once the job's database is closed."""
+    """What a job would do, found by reading only; it can still be shown once the job's database is closed."""
 
     @property
     def verb(self) -> "Verb": ...
     @property
     def label(self) -> str:
-        """The table's name as people know it."""
+        """The name of the table, for people."""
 
     @property
     def strategy(self) -> str: ...
     @property
     def question(self) -> str:
-        """What a person is asked before the job runs; empty where nobody is asked."""
+        """The question before the job runs; empty if there is none."""
 
     @property
     def summary(self) -> str:
@@ -33,23 +33,23 @@ class Plan(Protocol):
 
     @property
     def refusals(self) -> Sequence[Refusal]:
-        """What the checks have against the job, the allowed ones too."""
+        """The refusals of the checks, with those that the user has allowed."""
 
     @property
     def warnings(self) -> tuple[str, ...]: ...
 
     def rehearsed(self) -> "Plan":
-        """The plan with the job's first statements, which a dry run shows; its database must be open."""
+        """Return the plan with the job's first statements, which a dry run shows; the database must be open."""
 
     def rows(self, *, whole: bool) -> Iterator[tuple[str, str]]:
-        """Names and texts for people; with `whole` also the server's own plans and every refusal."""
+        """Yield names and texts for people; with `whole` also the server's own plans and every refusal."""
 
     def document(self) -> dict[str, Any]:
-        """The same for programs."""
+        """Return the plan as a document for programs."""
 
 
 def kept_plan(plan: Plan) -> dict[str, Any]:
-    """What the ledger keeps of a plan: names and texts for people, and the document for programs."""
+    """Return what the ledger keeps of a plan: names and texts for people, and the document for programs."""
     return {"rows": [list(row) for row in plan.rows(whole=False)], "document": plan.document()}
 
 
@@ -60,19 +60,19 @@ class Job(Protocol):
     def plan(self) -> Plan: ...
 
     def run(self, emit: Emit, stop: Stop) -> Finished:
-        """Run it. After it has begun, every error is in what is returned; before that it is raised."""
+        """Run the job. An error before it has begun is raised; later errors are in the result."""
 
     def not_run(self, reason: str) -> Finished:
-        """How it ends where it is not run: "dry-run" or "declined"."""
+        """Return the end of a job that is not run, for the reason "dry-run" or "declined"."""
 
 
 @dataclass(frozen=True)
 class RecipeCall:
-    """The job of a recipe that a spec comes from; empty for a command of its own."""
+    """The recipe's job that a spec comes from; empty if it comes from a command."""
 
     job: str = ""
     command: str = ""
-    """Runs that job alone, with the same parameters."""
+    """The command that runs only that job, with the same parameters."""
 
 
 DIRECT = RecipeCall()
@@ -86,23 +86,23 @@ class Verb:
     spec: type[VerbSpec]
     help: str
     participle: str
-    """What has become of a row that was worked on: deleted."""
+    """What the verb has done to a row, as a word: deleted."""
     prepare: Callable[..., AbstractContextManager[Job]]
-    """(spec, environ, recipe=DIRECT) gives the job without writing anything, or raises BatchopsError."""
+    """Called with (spec, environ, recipe=DIRECT): yields the job without writing anything, or raises BatchopsError."""
     asks: bool = False
-    """Whether a person is asked before a job runs."""
+    """Whether the command asks a question before the job runs."""
     group: str = ""
-    """The command that it is a part of."""
+    """The command group that the verb belongs to; empty for a top-level command."""
 
     @property
     def command(self) -> str:
-        """What a person types behind `batchops`."""
+        """The words after `batchops` that name the command."""
         return f"{self.group} {self.name}".strip()
 
 
 @dataclass(frozen=True)
 class FactsPlan:
-    """The plan of a verb that asks nobody: facts as names and texts."""
+    """The plan of a verb that asks no question: facts as names and texts."""
 
     verb: Verb
     label: str
@@ -110,7 +110,7 @@ class FactsPlan:
     facts: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
     rehearse: Callable[[], Sequence[Rehearsed]]
-    """The job's first statements; none is run."""
+    """Returns the job's first statements without running them."""
     statements: tuple[Rehearsed, ...] | None = None
     question: str = ""
     refusals: tuple[Refusal, ...] = ()
