@@ -1,4 +1,4 @@
-"""One line on a terminal that follows a run: how far, how fast, how long still, and why it waits."""
+"""ProgressLine: a line on a terminal with a run's progress, speed, time left, and why it waits."""
 
 import time
 from typing import TYPE_CHECKING, TextIO
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 _FRAMES_A_SECOND = 8
 _SHORTEST_BAR, _LONGEST_BAR = 8, 30
 _PAUSE_ROOM = 36
-"""Columns that a pause's words may claim from the figures; more only where they leave room."""
+"""How many columns the text of a pause may take from the figures; it gets more only where they leave room."""
 
 
 class ProgressLine:
-    """Draws the line until Finished, then takes it away; a thread draws, so batches never wait for it."""
+    """Draws the line until Finished, then removes it; a thread draws, so that batches never wait for it."""
 
     def __init__(self, stream: TextIO | None, clock: Clock = time.monotonic) -> None:
         self._out = SafeStream(stream)
@@ -36,14 +36,14 @@ class ProgressLine:
                 self.close()
 
     def say(self, text: str) -> None:
-        """A line above the progress line, or just a line where none is drawn."""
+        """Write a line above the progress line, or just a line if none is drawn."""
         if self._live is None:
             self._out.line(figures.visible(text))
         else:
             self._live.console.print(figures.visible(text), markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Leaves the terminal as it was found; may be called again."""
+        """Remove the line and leave the terminal as it was; may be called again."""
         live, self._live = self._live, None
         if live is not None:
             live.stop()
@@ -54,7 +54,7 @@ class ProgressLine:
 
         if self._live is not None:
             return
-        console = Console(file=self._out)  # type: ignore[arg-type]  # rich writes, flushes and asks isatty, no more
+        console = Console(file=self._out)  # type: ignore[arg-type]  # rich only calls write, flush and isatty
         self._live = Live(
             console=console,
             get_renderable=lambda: render(self._progress, console.width),
@@ -64,12 +64,12 @@ class ProgressLine:
             redirect_stderr=False,
         )
         self._live.start()
-        # A process killed with -9 could not bring a hidden cursor back.
+        # A process that is killed with -9 could not show a hidden cursor again.
         console.show_cursor(True)
 
 
 def render(progress: Progress, width: int) -> "Text":
-    """The line for `width` columns: what matters least is left out first, and it never wraps."""
+    """Return the line for `width` columns; it leaves out the least important parts first and never wraps."""
     from rich.text import Text
 
     room, pause = width - 1, progress.pause()
@@ -92,7 +92,7 @@ _BY_WEIGHT = ("rows", "share", "rejected", "left", "speed", "backlog", "table", 
 
 
 def _chosen(progress: Progress, room: int) -> list[tuple[str, str]]:
-    """The parts that fit, weightiest first in, in the order of reading."""
+    """Return the parts that fit, in reading order; the most important ones are chosen first."""
     parts, kept = _parts(progress), list[str]()
     for name in _BY_WEIGHT:
         if name in parts and _length([(each, parts[each]) for each in (*kept, name)]) <= room:

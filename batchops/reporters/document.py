@@ -1,4 +1,4 @@
-"""The JSON document of a run: the contract of `--json`, whose fields are only ever added to."""
+"""The JSON document of a run, for `--json`: fields are added to it, but never changed or removed."""
 
 import json
 from dataclasses import asdict
@@ -15,7 +15,7 @@ FIELDS = (
 
 
 def document(finished: Finished) -> dict[str, object]:
-    """The end of a run as the document's fields, in their order; seconds to the millisecond."""
+    """Return the end of a run as the document's fields, in their order; seconds to the millisecond."""
     values = asdict(finished)
     more = values["drained"] or values["relayed"] or values["archived"] or values["restored"] or {}
     if finished.done_at is not None:
@@ -34,18 +34,18 @@ def document(finished: Finished) -> dict[str, object]:
 
 
 _OF_FAMILIES = ("tables", "partial")
-"""Fields of events that only a purge with children has."""
+"""The fields of events that only a purge with children fills in."""
 
 
 def event_values(event: Event) -> dict[str, object]:
-    """Any event's fields; of Finished those of the document."""
+    """Return the fields of an event; for Finished those of the document."""
     if isinstance(event, Finished):
         return document(event)
     return {name: value for name, value in asdict(event).items() if value or name not in _OF_FAMILIES}
 
 
 def rounded(value: object) -> object:
-    """Seconds to the millisecond, also in what is nested; anything else as it is."""
+    """Return the value with each number of seconds, also a nested one, rounded to the millisecond."""
     match value:
         case float():
             return round(value, 3)
@@ -57,7 +57,7 @@ def rounded(value: object) -> object:
 
 
 def as_json(value: object) -> str:
-    """One line of ASCII, so that no text from a database steers a terminal or breaks an encoding."""
+    """Return the value as a line of ASCII: no text from a database can control a terminal or break an encoding."""
     return json.dumps(value, ensure_ascii=True, allow_nan=False)
 
 

@@ -1,4 +1,4 @@
-"""`--events FILE`: every event as a line of JSON, for those who follow a run by program."""
+"""EventFile: writes every event as a line of JSON to the file of `--events FILE`, for programs that follow a run."""
 
 import os
 from collections.abc import Callable
@@ -16,16 +16,16 @@ def _now() -> datetime:
 
 
 class EventFile:
-    """Appends a line per event, on its way at once; where it cannot, it warns once and the run continues.
+    """Appends a line for each event at once; if that fails, it warns once and the run continues.
 
-    `job` is a recipe's name for the run, and is in each line then.
+    `job`: the name of the recipe's job, which is then in each line.
     """
 
     def __init__(self, path: Path, warn: Warn, now: Callable[[], datetime] = _now, job: str = "") -> None:
         self._path, self._warn, self._now = path, warn, now
         self._whose = {"job": job} if job else {}
         try:
-            # Its lines hold keys of rows and errors of the database: for the owner's eyes.
+            # Only the owner may read the file: its lines hold keys of rows and errors of the database.
             self._file: int | None = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise UsageError(
@@ -45,14 +45,14 @@ class EventFile:
             self._warn(f'warning: no more events are written to "{self._path}": {error.strerror}. The run continues.')
 
     def close(self) -> None:
-        """Releases the file; later events are not written."""
+        """Close the file; later events are not written."""
         file, self._file = self._file, None
         if file is not None:
             os.close(file)
 
 
 def event_fields(event: Event, at: datetime) -> dict[str, object]:
-    """An event as its line's fields; Finished carries the fields of the `--json` document."""
+    """Return an event as the fields of its line; for Finished those of the `--json` document."""
     fields = event_values(event)
     stamp = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     head: dict[str, object] = {"event": type(event).__name__.lower(), "at": stamp}

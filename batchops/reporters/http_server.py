@@ -1,4 +1,4 @@
-"""A small web server for machines that ask: health, figures. It reads nothing but the path."""
+"""A small web server for the health of a process and its metrics; it reads only the path of a request."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,12 +10,12 @@ from batchops.reporters import Warn
 from batchops.runtime.threads import Threads, described
 
 SLOWEST = 10
-"""Seconds that a client may take to ask."""
+"""Seconds that a client may take to send its request."""
 
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """What a path answers."""
+    """The answer to a request for a path."""
 
     status: int
     kind: str
@@ -26,7 +26,10 @@ Routes = Mapping[str, Callable[[], HttpResponse]]
 
 
 def place(text: str) -> tuple[str, int]:
-    """`9187` or `ADDRESS:9187`; without an address only this machine may ask. ValueError says what is wrong."""
+    """Return the address and port of `9187` or `ADDRESS:9187`; without an address only this host can connect.
+
+    ValueError says what is wrong with the text.
+    """
     address, _, port = text.rpartition(":")
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError(f'"{text}" is not a port: write 9187, or 0.0.0.0:9187 to answer other machines')
@@ -35,7 +38,7 @@ def place(text: str) -> tuple[str, int]:
 
 @contextmanager
 def serving(at: tuple[str, int], answers: Routes, warn: Warn) -> Iterator[None]:
-    """Answer there for as long as the block runs; UsageError where the port is taken."""
+    """Answer requests at this address and port while the block runs; raise UsageError if the port is taken."""
     try:
         server = _Server(at, _handler(answers))
     except OSError as error:
@@ -56,7 +59,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is no news."""
+        """Write nothing: it is normal that clients disconnect."""
 
 
 def _handler(answers: Routes) -> type[BaseHTTPRequestHandler]:
@@ -67,7 +70,7 @@ def _handler(answers: Routes) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             try:
                 answer = answers.get(self.path.partition("?")[0], _nothing)()
-            except Exception as error:  # noqa: BLE001  the client is to see that something is wrong
+            except Exception as error:  # noqa: BLE001  the client must see that something is wrong
                 answer = HttpResponse(500, "text/plain; charset=utf-8", f"{described(error)}\n".encode())
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.kind)
@@ -79,7 +82,7 @@ def _handler(answers: Routes) -> type[BaseHTTPRequestHandler]:
         do_HEAD = do_GET  # noqa: N815  http.server's name
 
         def log_message(self, format: str, *args: object) -> None:
-            """Every probe would be a line."""
+            """Write nothing: each probe would be a line."""
 
     return RequestHandler
 

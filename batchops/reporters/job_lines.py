@@ -1,4 +1,4 @@
-"""The jobs of a recipe as they end: a line each, and one for all of them."""
+"""JobLine and totals(): a line for the end of each job of a recipe, and one for all jobs."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from batchops.reporters.summary import ended_line, in_one_line
 
 
 class JobLine:
-    """Writes one line when the job has finished, its error included: what a log or a mail from cron should hold."""
+    """Writes one line, with the error, when the job has finished: what a log or a mail from cron should hold."""
 
     def __init__(self, stream: TextIO | None, name: str) -> None:
         self._out, self._name = SafeStream(stream), name
@@ -30,7 +30,7 @@ class JobLine:
 
 
 def totals(recipe: str, ends: Sequence[Finished | None], seconds: float) -> str:
-    """All jobs in one line; None for one that was not run."""
+    """Return one line for all jobs; the end of a job that was not run is None."""
     reasons = Counter("skipped" if end is None else end.reason for end in ends)
     counts = ", ".join(f"{number} {reason}" for reason, number in reasons.items())
     rows = sum(end.rows for end in ends if end is not None)

@@ -1,4 +1,4 @@
-"""`--log-format`: a line for whatever is worth a line, as text or as JSON, on stderr."""
+"""Log: writes lines about the important events, as text or as JSON, to stderr, for `--log-format`."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ Format = Literal["text", "json"]
 Level = Literal["info", "warning", "error"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 LATE = 60.0
-"""Seconds after which it is said that a fire begins late."""
+"""Seconds after which the log says that a fire begins late."""
 
 
 def _now() -> datetime:
@@ -39,7 +39,7 @@ def _now() -> datetime:
 
 
 class Log:
-    """Writes lines; several jobs may share one."""
+    """Writes lines for one or several jobs; lines below the level `least` are left out."""
 
     def __init__(
         self, stream: TextIO | None, form: Format, now: Callable[[], datetime] = _now, least: Level = "info"
@@ -48,21 +48,21 @@ class Log:
         self._least = LEVELS.index(least)
 
     def say(self, text: str) -> None:
-        """A line of nobody's event."""
+        """Write a line that belongs to no event; a prefix like "warning: " sets its level."""
         level: Level = next((level for level in LEVELS if text.startswith(f"{level}: ")), "info")
         self._line(level, "", text.removeprefix(f"{level}: "), {})
 
     def of(self, job: str) -> Emit:
-        """Who listens to that job."""
+        """Return the listener to the events of that job."""
         return _JobLog(job, self._line)
 
     def __call__(self, event: Event) -> None:
-        """Fires, whose events name their job."""
+        """Write a line for a fire, whose event names its job; other events are ignored."""
         if isinstance(event, Fired):
             level: Level = "error" if event.state == "failed" else "info"
             if event.state in ("skipped", "coalesced"):
                 level = "warning"
-            # Of these the end of the job's run has been told, with more of it.
+            # For these states the line about the end of the job's run says more.
             in_end = self._form == "text" and event.state in ("ran", "running", "failed", "taken over")
             text = "" if in_end else fired(event)
             if event.state == "running" and (event.note or event.late > LATE):
@@ -84,7 +84,7 @@ class Log:
 
 
 class _JobLog:
-    """Chooses what of a job's events is worth a line."""
+    """Writes a line for each important event of a job."""
 
     def __init__(self, job: str, line: Callable[[Level, str, str, dict[str, object]], None]) -> None:
         self._job, self._line, self._progress = job, line, Progress()
@@ -116,7 +116,7 @@ class _JobLog:
 
 
 def fired(event: Fired) -> str:
-    """What became of a fire, in words."""
+    """Return in words what happened to a fire."""
     what = f"fire of {datetime.fromtimestamp(event.fire_at, UTC):%Y-%m-%dT%H:%M:%SZ}"
     if event.fires > 1:
         what = f"{counted(event.fires, 'fire')} up to that of {datetime.fromtimestamp(event.fire_at, UTC):%FT%TZ}"

@@ -1,4 +1,4 @@
-"""Figures for Prometheus: a text file that is replaced whole, or a page that is asked for."""
+"""Metrics for Prometheus: in a text file that is replaced atomically, or on a page that Prometheus requests."""
 
 import contextlib
 import os
@@ -29,9 +29,9 @@ from batchops.reporters import Warn
 from batchops.reporters.http_server import HttpResponse
 
 LABELS = ("batchops_job", "verb", "table")
-"""Prometheus itself gives every figure a label `job`, and would rename ours."""
+"""The labels of all metrics; `batchops_job`, as Prometheus has a label `job` of its own and would rename ours."""
 EVERY = 5.0
-"""Seconds between two writings of the file while a run works."""
+"""Seconds between two writes of the file while a run works."""
 LAST_SUCCESS = "last_success_timestamp_seconds"
 
 _COUNTERS = {
@@ -60,7 +60,7 @@ _OF_THROTTLES = {
 
 
 class Metrics:
-    """Counts what runs tell; `of` gives the listener for one job."""
+    """Counts the events of runs; `of` returns the listener for one job."""
 
     def __init__(self, warn: Warn, file: Path | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._library = _library()
@@ -89,7 +89,7 @@ class Metrics:
             self._checked(file)
 
     def of(self, job: str) -> Emit:
-        """Who listens to that job."""
+        """Return the listener to the events of that job."""
         listener = _JobMetrics(job, self._made)
 
         def receive(event: Event) -> None:
@@ -99,13 +99,13 @@ class Metrics:
         return receive
 
     def __call__(self, event: Event) -> None:
-        """Fires, whose events name their job."""
+        """Count a fire, whose event names its job; other events are not counted."""
         if isinstance(event, Fired) and event.state != "running":
             self._fires.labels(event.job, event.state).inc(event.fires)
         self._write_now_and_then(event)
 
     def page(self) -> HttpResponse:
-        """All figures, as Prometheus reads them."""
+        """Return the page with all metrics in Prometheus's text format."""
         return HttpResponse(200, "text/plain; version=0.0.4; charset=utf-8", self._text())
 
     def _text(self) -> bytes:
@@ -113,7 +113,7 @@ class Metrics:
         return text
 
     def _remember(self, file: Path) -> None:
-        """When a job last went well is asked for after a run that did not: the file alone knows."""
+        """Read the time of each job's last success from the file: if this run fails, only the file knows it."""
         from prometheus_client.parser import text_string_to_metric_families
 
         with contextlib.suppress(OSError, ValueError):
@@ -131,7 +131,7 @@ class Metrics:
             ) from error
 
     def _write_now_and_then(self, event: Event) -> None:
-        """At each end, and meanwhile every few seconds, as events come."""
+        """Write the file at each end of a run or fire, and every few seconds before, when an event comes."""
         if self._file is None:
             return
         with self._guard:
@@ -145,12 +145,12 @@ class Metrics:
                 self._file = None
 
     def _replace(self, file: Path) -> None:
-        """Whole or not at all: its reader may come at any moment. Not ending in .prom, so not read half done."""
+        """Replace the file atomically, as it may be read at any moment; the temporary name does not end in .prom."""
         handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
         try:
             with os.fdopen(handle, "wb") as out:
                 out.write(self._text())
-            os.chmod(name, 0o644)  # its reader is another user
+            os.chmod(name, 0o644)  # the process that reads it is another user's
             os.replace(name, file)
         except OSError:
             with contextlib.suppress(OSError):
@@ -171,7 +171,7 @@ class _JobMetrics:
             case Started():
                 self._labels = (self._job, event.verb, event.table)
                 for name in ("rows", "batches", "retries", "failures"):
-                    self._of(name).inc(0)  # known before anything happens, so that a rate sees the first
+                    self._of(name).inc(0)  # 0 before the first event, so that a rate includes it
             case Committed():
                 self._of("rows").inc(event.rows)
                 self._of("batches").inc()
@@ -193,7 +193,7 @@ class _JobMetrics:
                 self._ended(event)
 
     def _waits(self, reasons: Iterable[ThrottleReason]) -> None:
-        """Of a throttle that no longer makes it wait, the gauge says so."""
+        """Set the gauges of the throttles that make the run wait, and reset those of throttles that no longer do."""
         named = {one.throttle: one for one in reasons if one.throttle}
         for name in self._throttled - named.keys():
             self._of("throttle_waiting", name).set(0)

@@ -1,7 +1,7 @@
-"""Pings as healthchecks.io and its like take them: URL/start, URL when it is well, URL/EXIT when it is not.
+"""Pings for services like healthchecks.io: URL/start at the start, URL after success, URL/EXIT after a failure.
 
-Sent from threads, in their order; what goes wrong with them is reported once, and never ends a run. A host that does
-not answer costs seconds a ping: of those that wait, the newest of each kind is kept, and none is sent that is old.
+Threads send them in order. Their errors are reported once and never end a run. A host that does not answer costs
+seconds for each ping: so only the newest waiting ping of each kind is kept, and old ones are not sent.
 """
 
 import threading
@@ -23,15 +23,15 @@ from batchops.runtime.threads import Threads
 TIMEOUT = 5.0
 """Seconds for one ping."""
 CLOSE_TIMEOUT = 10.0
-"""Seconds that the end waits for pings to get out."""
+"""Seconds that the program waits at its end until the pings are sent."""
 STALE = 60.0
-"""Seconds after which a ping that waits is sent no more: it would tell of a start or an end that is long past."""
+"""Seconds after which a waiting ping is dropped: it would report a start or an end that is long past."""
 Deliver = Callable[[str, bytes], None]
 
 
 @dataclass(frozen=True)
 class Ping:
-    """One that waits."""
+    """A ping that waits to be sent."""
 
     url: str
     body: bytes
@@ -39,7 +39,7 @@ class Ping:
 
 
 class PingSender:
-    """Sends pings, to each host in a thread of its own; shared by all jobs of a process."""
+    """Sends pings, from a thread for each host; all jobs of a process share it."""
 
     def __init__(
         self, warn: Warn, clock: Callable[[], float] = time.monotonic, deliver: Deliver | None = None
@@ -50,14 +50,14 @@ class PingSender:
         self._queues: dict[str, PingQueue] = {}
 
     def send(self, url: str, text: str, kind: Hashable) -> None:
-        """As soon as those before it are out, unless a newer one of its kind takes its place."""
+        """Send a ping as soon as those before it are sent, unless a newer one of its kind replaces it."""
         host = urllib.parse.urlsplit(url).hostname or ""
         if host not in self._queues:
             self._queues[host] = PingQueue(host, self._warn, self._clock, self._deliver)
         self._queues[host].put(kind, Ping(url, text.encode()[:10_000], self._clock()))
 
     def close(self, longest: float = CLOSE_TIMEOUT) -> None:
-        """Wait for what is still to be sent, but not without a limit; Ctrl-C ends the waiting, not the program."""
+        """Wait at most `longest` seconds for waiting pings to be sent; Ctrl-C ends the wait, not the program."""
         end = self._clock() + longest
         try:
             left = sum([one.close(end) for one in self._queues.values()])
@@ -68,7 +68,7 @@ class PingSender:
 
 
 class PingQueue:
-    """What waits for one host."""
+    """The pings that wait for one host, and the thread that sends them."""
 
     def __init__(self, host: str, warn: Warn, clock: Callable[[], float], deliver: Deliver) -> None:
         self._host = host
@@ -88,14 +88,14 @@ class PingQueue:
             return len(self._waiting) + self._sending
 
     def put(self, kind: Hashable, ping: Ping) -> None:
-        """In the place of one of its kind that waits, but behind all the others."""
+        """Queue a ping behind all others; a waiting one of its kind is dropped."""
         with self._changed:
             self._waiting.pop(kind, None)
             self._waiting[kind] = ping
             self._changed.notify()
 
     def close(self, end: float) -> int:
-        """Pings that have not been sent by then."""
+        """Wait until that time for the pings to be sent; return how many are left."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -106,7 +106,7 @@ class PingQueue:
         while (ping := self._next()) is not None:
             try:
                 self._send(ping)
-            except Exception as error:  # noqa: BLE001  the run continues, whatever a host or an address may do
+            except Exception as error:  # noqa: BLE001  the run continues after any error of a host or an address
                 self._complain(_why(error))
 
     def _next(self) -> Ping | None:
@@ -126,14 +126,14 @@ class PingQueue:
         self._deliver(ping.url, ping.body)
 
     def _complain(self, why: str) -> None:
-        """Once for each host; its path is a secret."""
+        """Warn, once for each host; the warning leaves out the URL's path, which is a secret."""
         if not self._warned:
             self._warned = True
             self._warn(f"warning: {self._host} did not accept a ping: {why}. The run continues.")
 
 
 class Pings:
-    """Tells one URL how the runs of a job begin and end."""
+    """Pings one URL when a run of a job begins and ends."""
 
     def __init__(self, url: str, post: PingSender, new_id: Callable[[], object] = uuid.uuid4) -> None:
         self._url = urllib.parse.urlsplit(url)
@@ -160,7 +160,7 @@ class Pings:
 
 
 def ping_url(text: str) -> str:
-    """The text, where it is a URL that can be pinged; the error does not repeat it, as it is a secret."""
+    """Return the text if it is a URL that can be pinged; the error does not repeat it, as it is a secret."""
     parts = urllib.parse.urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError("What --ping gives is not an http:// or https:// URL.", "env:NAME and file:PATH fetch one.")

@@ -1,4 +1,4 @@
-"""Plain progress lines at an interval, for logs and pipes."""
+"""ProgressLines: writes plain progress lines at an interval, for logs and pipes."""
 
 import time
 from datetime import timedelta
@@ -12,7 +12,7 @@ from batchops.reporters.safe_streams import SafeStream
 
 
 class ProgressLines:
-    """Writes a line when `every` has passed since the last one, as the events come; nothing at the end."""
+    """Writes a line at the first event after `every` has passed since the last line; none at the end."""
 
     def __init__(self, stream: TextIO | None, every: timedelta, clock: Clock = time.monotonic) -> None:
         self._out = SafeStream(stream)
@@ -33,7 +33,7 @@ class ProgressLines:
 
 
 def progress_line(progress: Progress) -> str:
-    """The progress of a run, in one plain line."""
+    """Return the progress of a run as one plain line."""
     started, batch, pause = progress.started, progress.batch, progress.pause()
     if started is None:
         return ""

@@ -1,4 +1,4 @@
-"""The progress of a run from its events: counts, speed, share done, time left."""
+"""Progress: computes a run's counts, speed, share done and time left from its events."""
 
 import time
 from collections import deque
@@ -26,9 +26,9 @@ Clock = Callable[[], float]
 
 _RECENT, _LONG, _APART = 10.0, 60.0, 0.25
 _ALMOST, _SLACK = 0.99, 1.1
-"""Statistics may be so much too low, as locked rows are read once more, before nothing of them is believed."""
+"""_SLACK: the factor by which statistics may be too low, as locked rows are read again; lower ones are not used."""
 _LINGER = 1.0
-"""A pause shorter than this stays on show for as long, or nobody could read it."""
+"""A shorter pause is shown for as long as this, so that it can be read."""
 
 
 class Progress:
@@ -38,7 +38,7 @@ class Progress:
         self.started: Started | None = None
         self.rows = self.read = self.batches = self.rejected = 0
         self.pass_number = 0
-        """Of the pass that `read` is of."""
+        """The pass whose rows `read` counts."""
         self.working = self.sleeping = self.throttled = self.retrying = 0.0
         self.batch: Committed | None = None
         self.queue: Backlog | None = None
@@ -102,13 +102,13 @@ class Progress:
         return self._clock() - self._begun
 
     def speed(self) -> float | None:
-        """Rows changed a second, lately; None before the first batch."""
+        """Return the rows changed per second in the last seconds; None before the first batch."""
         return self._speeds(_RECENT)[0] if self.batch else None
 
     def share(self) -> float | None:
-        """How much of the way is behind, or of what a limit allows; None where unknown or statistics are too low.
+        """Return the share of the pass, or of a limit, that is done; None if unknown or if statistics are too low.
 
-        In a further pass it is never the whole: nobody knows yet whether there will be one more.
+        In a further pass it is never 1, as there may be one more pass.
         """
         parts = (self._done_and_total(), *self._limits())
         shares = [behind / whole for behind, whole in parts if whole and behind <= whole * _SLACK]
@@ -117,7 +117,7 @@ class Progress:
         return max(shares) if max(shares) <= 1 and not self.pass_number else _ALMOST
 
     def seconds_left(self) -> float | None:
-        """Until the end of the way or a limit, at the speed of the last minute, pauses included; None if unknown."""
+        """Return the seconds to the end of the pass or a limit, at the last minute's speed, with pauses; or None."""
         if self.batch is None or self.started is None:
             return None
         changed, read = self._speeds(_LONG)
@@ -131,14 +131,14 @@ class Progress:
         return min(left, default=None)
 
     def expected(self) -> tuple[int, bool] | None:
-        """Rows the run will have changed, as its plan has it or a limit allows, and whether that was counted.
+        """Return how many rows the run will have changed, by its plan or a limit, and whether that is an exact count.
 
-        None where nobody knows, or more turned out to be there.
+        None if that is unknown, or if the run has already changed more.
         """
         started = self.started
         if started is None:
             return None
-        # Of a queue that was counted meanwhile, the backlog says more.
+        # For a queue that has been counted meanwhile, the backlog is more exact.
         known = started.estimate is not None and self.queue is None
         found = [((started.estimate or 0) + started.rows, started.counted)] if known else []
         if started.max_rows is not None:
@@ -147,7 +147,7 @@ class Progress:
         return expected if expected and expected[0] >= self.rows else None
 
     def pause(self) -> str:
-        """Why the loop waits now, or what follows it, as text; empty while it works."""
+        """Return why the loop waits now, or the maintenance that follows it, as text; empty while it works."""
         if self._maintaining:
             return f"{visible(self._maintaining)} is running"
         if self._pause is None:
@@ -164,7 +164,7 @@ class Progress:
         return f"sleeping {left}" if event.reason == SLEEP else f"throttled: {visible(event.reason)}"
 
     def backlog(self) -> str:
-        """The backlog from the last count and the work since; empty for other jobs."""
+        """Return the backlog as text, from the last count and the work since; empty for a job without one."""
         if (queue := self.queue) is None:
             return ""
         oldest = "" if queue.oldest_seconds is None else f", oldest {durations.show(queue.oldest_seconds)}"
@@ -174,23 +174,23 @@ class Progress:
         return f"backlog {count(left)}{oldest}{failed}{dead}"
 
     def _by_rows(self) -> bool:
-        """Where only what matches is read, the table's size says nothing; and it may be unknown."""
+        """Whether progress is the rows changed: the table's size is unknown, or only matching rows are read."""
         return self.started is not None and not (self.started.counts_read and self.started.table_rows)
 
     def _done_and_total(self) -> tuple[float, float]:
-        """Rows behind and in all, of what this pass reads; 0 in all where unknown."""
+        """Return how many of the rows of this pass are done, and how many there are in all; 0 if that is unknown."""
         if (started := self.started) is None:
             return 0, 0
         if self.queue is not None:
             return self.rows, self._before_queue + self.queue.backlog + self.queue.leased
         if self._by_rows():
             return self.rows, started.estimate + started.rows if started.estimate else 0
-        # Statistics miss what this run deleted before.
+        # Statistics do not include the rows that this run has deleted before.
         gone = started.rows if started.removes else 0
         return self.read, started.table_rows + gone if started.table_rows else 0
 
     def _limits(self) -> tuple[tuple[float, float], ...]:
-        """What is used up and what there is, of rows, batches and seconds; 0 in all where there is no such limit."""
+        """Return what is used and what is allowed of rows, batches and seconds; 0 allowed means no limit."""
         if (started := self.started) is None:
             return (0, 0), (0, 0), (0, 0)
         return (

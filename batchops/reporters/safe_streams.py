@@ -1,4 +1,4 @@
-"""Streams that may go away while a run works: a closed pipe, a terminal that hung up, a full disk."""
+"""SafeStream: a stream that may fail while a run works: a closed pipe, a terminal that hung up, a full disk."""
 
 import errno
 import os
@@ -10,10 +10,10 @@ _PLAIN = str.maketrans({"━": "=", "─": "-", "…": ".", "×": "x"})
 
 
 class SafeStream:
-    """Writes to a stream while it is there, and never raises; warns once, unless a reader just closed it."""
+    """Writes to a stream until that fails, and never raises; warns once, unless the reader closed a pipe."""
 
     def __init__(self, stream: TextIO | None, warn: Warn | None = None) -> None:
-        # Python's own stderr is None where the process was started with it closed.
+        # sys.stderr is None if the process was started with stderr closed.
         self._stream = stream
         self._warn = warn
         self.encoding = getattr(stream, "encoding", None) or "utf-8"
@@ -34,7 +34,7 @@ class SafeStream:
                 self._lose(error)
 
     def line(self, text: str) -> None:
-        """One line, on its way at once."""
+        """Write a line and flush it."""
         self.write(text + "\n")
         self.flush()
 
@@ -50,7 +50,7 @@ class SafeStream:
         return self._stream.fileno()
 
     def _encodable(self, text: str) -> str:
-        """A letter that the locale lacks must cost neither the stream nor the shape of the line."""
+        """Return the text with letters that the stream's encoding lacks replaced, in a way that keeps the line's shape."""
         if self.encoding.lower().startswith("utf"):
             return text
         return text.translate(_PLAIN).encode(self.encoding, "backslashreplace").decode(self.encoding)
@@ -63,7 +63,7 @@ class SafeStream:
 
 
 def _drain(stream: TextIO | None) -> None:
-    """Give what is still buffered a way out: Python flushes at exit, and would fail there with status 120."""
+    """Point the stream to /dev/null: Python flushes its buffer at exit, and would fail there with status 120."""
     try:
         if stream is not None:
             null = os.open(os.devnull, os.O_WRONLY)

@@ -1,4 +1,4 @@
-"""The status of a scheduler's jobs: the ends of their fires, and how the last one ended."""
+"""ScheduleStatus: counts how the fires of a scheduler's jobs ended, and keeps each job's last fire."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,24 +15,24 @@ class _Job:
     fires: Counter[str] = field(default_factory=Counter)
     rows: int = 0
     last: Fired | None = None
-    """The fire that was last run to an end."""
+    """The last fire that ran to its end."""
     finished: Finished | None = None
 
 
 class ScheduleStatus:
-    """Adds up what happens to each job; asked from other threads."""
+    """Counts the fires of each job; other threads may read it."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, _Job] = {}
         self._guard = Lock()
 
     def plan(self, jobs: Sequence[str]) -> None:
-        """The jobs that there are now; what is known of others is forgotten."""
+        """Set the present jobs; the counts of others are dropped."""
         with self._guard:
             self._jobs = {job: self._jobs.get(job, _Job()) for job in jobs}
 
     def of(self, job: str) -> Emit:
-        """Who listens to that job."""
+        """Return the listener to the events of that job."""
 
         def receive(event: Event) -> None:
             if isinstance(event, Finished):
@@ -42,7 +42,7 @@ class ScheduleStatus:
         return receive
 
     def __call__(self, event: Event) -> None:
-        """Fires, whose events name their job."""
+        """Count a fire, whose event names its job; other events are ignored."""
         if not isinstance(event, Fired):
             return
         with self._guard:
@@ -55,17 +55,17 @@ class ScheduleStatus:
 
     @property
     def failing(self) -> list[str]:
-        """Jobs whose last fire failed."""
+        """The jobs whose last fire failed."""
         with self._guard:
             return [name for name, job in self._jobs.items() if job.last is not None and job.last.state == "failed"]
 
     def fires(self) -> Counter[str]:
-        """Of all jobs, by what became of them."""
+        """Return the fires of all jobs, counted by state."""
         with self._guard:
             return sum((job.fires for job in self._jobs.values()), Counter[str]())
 
     def documents(self) -> list[dict[str, Any]]:
-        """A job's fields; only ever added to."""
+        """Return a document for each job; fields are added to it, but never changed or removed."""
         with self._guard:
             return [self._document(name, job) for name, job in self._jobs.items()]
 

@@ -1,4 +1,4 @@
-"""A table of what was done, where GitHub Actions shows it: on the page of the workflow's run."""
+"""StepSummary: a table of what was done, which GitHub Actions shows on the page of the workflow's run."""
 
 import html
 import os
@@ -12,7 +12,7 @@ from batchops.reporters import figures
 from batchops.reporters.summary import in_one_line, why
 
 VARIABLE = "GITHUB_STEP_SUMMARY"
-"""The environment variable that names the file; it is there where a step of GitHub Actions runs."""
+"""The environment variable that names the file of the table; GitHub Actions sets it for each step."""
 _HEAD = "| job | ended | exit | rows | batches | time |\n|---|---|--:|--:|--:|--:|\n"
 
 
@@ -28,9 +28,9 @@ class StepSummary:
 
 
 def append(environ: Mapping[str, str], rows: Sequence[tuple[str, Finished | None, str]]) -> None:
-    """The table with a row for each: its name, its end, and why it was not run; nothing where GitHub is not running.
+    """Append a table with a row for each job: its name, its end, why it was skipped. Nothing outside GitHub Actions.
 
-    That the file cannot be written must not fail the work that is already done.
+    An error while writing the file is ignored, as the work is already done.
     """
     place = environ.get(VARIABLE)
     if not place or not rows:
@@ -57,6 +57,6 @@ def _row(name: str, finished: Finished | None, skipped: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """Foreign text in one cell: neither markup nor the table's own signs."""
+    """Return foreign text for one cell, with markup and the characters of tables escaped."""
     plain = html.escape(figures.visible(text), quote=False)
     return "".join("\\" + letter if letter in "|*_`[]<>\\#!~" else letter for letter in plain)

@@ -40,16 +40,16 @@ _UNDERWAY = {
     "locked": "stopped, another process has taken the run over",
     "refused": "stopped by a safety check",
 }
-"""What those reasons mean after the first batch, whose words speak of a start."""
+"""The texts of reasons that end a run after its first batch, where those of _REASONS speak of a start."""
 
 _SIGNALS = {Exit.HANGUP: "SIGHUP", Exit.INTERRUPT: "SIGINT", Exit.TERMINATED: "SIGTERM"}
 
 _UNTOUCHED = {"already-done", "dry-run", "declined", "usage", "unreachable", "not-found", "locked", "refused", "window"}
-"""Reasons to end before the first batch: figures would say nothing."""
+"""The reasons to end before the first batch, for which figures would say nothing."""
 
 
 class SummaryLine:
-    """Writes one plain line at the end, and the lines of the error where there is one."""
+    """Writes one plain line at the end, and the lines of the error if there is one."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._out = SafeStream(stream)
@@ -64,7 +64,7 @@ class SummaryLine:
 
 
 class SummaryParagraph:
-    """Writes some lines for a person at the end."""
+    """Writes a paragraph for a person at the end."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._out = SafeStream(stream)
@@ -79,8 +79,8 @@ class SummaryParagraph:
         from rich.console import Console
         from rich.text import Text
 
-        console = Console(file=self._out, highlight=False)  # type: ignore[arg-type]  # it only writes and flushes
-        # Soft wrap: a terminal's own line breaks are not copied with a command, rich's would be.
+        console = Console(file=self._out, highlight=False)  # type: ignore[arg-type]  # rich only calls write and flush
+        # Soft wrap: line breaks of the terminal are not copied with a command, but those of rich would be.
         console.print(Text(_headline(finished, self._progress), style="bold"), soft_wrap=True)
         for name, text in _details(finished, self._progress):
             console.print(Text.assemble("  ", (f"{name:<10}", "dim"), text), soft_wrap=True)
@@ -90,11 +90,11 @@ class SummaryParagraph:
 
 
 def unless_well(listener: Emit) -> Emit:
-    """The listener for `--quiet`: it hears nothing of an end that is well, or as it was asked for."""
+    """Return the listener for `--quiet`, which gets no event of an end that is good or was asked for."""
 
     def emit(event: Event) -> None:
         well = isinstance(event, Finished) and event.exit in {Exit.DONE, Exit.NOTHING, Exit.LIMIT}
-        # A window that was never open looks like work that was done.
+        # With a window that was never open the exit code is that of a success, though nothing was done.
         if not well or (isinstance(event, Finished) and event.reason == "window" and not event.batches):
             listener(event)
 
@@ -102,14 +102,14 @@ def unless_well(listener: Emit) -> Emit:
 
 
 def error_lines(error: Failure) -> Iterator[str]:
-    """`error: …` and `hint: …`; further lines are indented, so that none passes for another message."""
+    """Yield `error: …` and `hint: …`; further lines are indented, so that none looks like another message."""
     yield "error: " + _indented(error.message)
     if error.hint:
         yield "hint: " + _indented(error.hint)
 
 
 def in_one_line(error: Failure) -> str:
-    """Message and hint, where there is room for one line only."""
+    """Return the message and the hint in one line."""
     hint = f" Hint: {error.hint}" if error.hint else ""
     return " ".join((error.message.rstrip(".") + "." + hint).split("\n"))
 
@@ -119,7 +119,7 @@ def _indented(text: str) -> str:
 
 
 def ended_line(finished: Finished, progress: Progress) -> str:
-    """How a run ended, in one line; without the error."""
+    """Return how a run ended in one line, without the error."""
     parts = [f"{_name(finished)}: {why(finished)}"]
     if not _untouched(finished):
         parts += [f": {_rows(finished)} in {durations.show(finished.seconds)}", *_figures(finished, progress)]
@@ -172,7 +172,7 @@ def _figures(finished: Finished, progress: Progress) -> Iterator[str]:
 
 
 def why(finished: Finished) -> str:
-    """Why a run ended, in words."""
+    """Return in words why a run ended."""
     if finished.reason == "signal":
         name = next((name for code, name in _SIGNALS.items() if code == finished.exit), "a signal")
         return f"ended by {name}"
@@ -190,7 +190,7 @@ def why(finished: Finished) -> str:
 
 
 def _details(finished: Finished, progress: Progress) -> Iterator[tuple[str, str]]:
-    """The paragraph's further lines: a name and what there is to say, where there is something."""
+    """Yield the further lines of the paragraph, each with a name and a text."""
     if not _untouched(finished):
         yield "ended", why(finished)
         if progress.earlier:
@@ -218,7 +218,7 @@ def _details(finished: Finished, progress: Progress) -> Iterator[tuple[str, str]
 
 
 def _archive_lines(finished: Finished) -> Iterator[tuple[str, str]]:
-    """Where the rows are, and how to read them back."""
+    """Yield where the archived rows are, and the commands that read them back."""
     archived = finished.archived
     if archived is None or _untouched(finished):
         return
@@ -234,7 +234,7 @@ def _archive_lines(finished: Finished) -> Iterator[tuple[str, str]]:
 
 
 def _family_lines(families: Families) -> Iterator[tuple[str, str]]:
-    """Rows by table, and the parents that are only partly deleted."""
+    """Yield the rows by table, and the parents of which only some children are deleted."""
     if tables := figures.by_table(families.tables):
         yield "tables", tables
     if families.begun:
@@ -278,7 +278,7 @@ def _causes(finished: Finished) -> Sequence[Cause]:
 
 
 def _unsaid_causes(finished: Finished) -> list[Cause]:
-    """Those that the error does not name."""
+    """Return the causes that the error does not mention."""
     said = finished.error.message if finished.error else ""
     return [one for one in _causes(finished) if one.reason.rstrip(".") not in said]
 

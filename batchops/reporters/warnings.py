@@ -1,4 +1,4 @@
-"""What a person should know while a run works, a line each."""
+"""Warnings: writes a line for each warning while a run works."""
 
 import signal
 
@@ -8,7 +8,7 @@ from batchops.reporters.figures import visible
 
 
 class Warnings:
-    """Says every warning as it comes, and answers a signal."""
+    """Writes each warning as it comes, and a line in answer to a signal."""
 
     def __init__(self, note: Warn) -> None:
         self._note = note
@@ -22,7 +22,7 @@ class Warnings:
 
 
 def stopping(event: Stopping) -> str:
-    """What a signal has begun, and what a second one would do."""
+    """Return what the run does after a signal, and what a second signal would do."""
     if event.hurried:
         return "Rolling this batch back." if event.undone else "Stopping without this batch."
     second = "rolls it back" if event.undone else "cuts it off"
