@@ -90,7 +90,7 @@ __all__ = [
 
 
 class _Library(ModuleType):
-    """Python binds a package to its name here once it is imported; where a verb has that name, it keeps it."""
+    """The module's class, which keeps a verb's function when Python would bind an imported package to the same name."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if name not in _VERBS or not isinstance(value, ModuleType):
@@ -98,7 +98,7 @@ class _Library(ModuleType):
 
 
 _VERBS = frozenset(("archive", "restore"))
-"""Verbs whose rooms have their names."""
+"""The verbs that have the same name as a package."""
 sys.modules[__name__].__class__ = _Library
 
 

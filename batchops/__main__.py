@@ -1,4 +1,4 @@
-"""`python -m batchops`."""
+"""Runs the command line for `python -m batchops`."""
 
 from batchops.cli.app import main
 

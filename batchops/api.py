@@ -35,9 +35,9 @@ def purge(*, on_event: Emit | None = None, stop: Stop | None = None, **options: 
     """Delete rows in small transactions, as `batchops purge` does without a question.
 
     `options` are those of the command: url, table, where, older_than, by, batch_size … Durations may be
-    timedelta or text like "50ms". In place of url, `engine` may be an SQLAlchemy engine, whose URL is used.
-    BatchopsError before the first write; from then on Finished tells the reason, the exit code and the error.
-    `stop.ask("stopped")` from another thread ends it after a batch.
+    timedelta or text like "50ms". Instead of url, `engine` may be an SQLAlchemy engine, whose URL is used.
+    Before the first write BatchopsError is raised; after it Finished has the reason, the exit code and the error.
+    `stop.ask("stopped")` from another thread ends the run after its batch.
     """
     return _run(purge, options, on_event, stop)
 
@@ -51,7 +51,7 @@ def backfill(*, on_event: Emit | None = None, stop: Stop | None = None, **option
 
 
 def archive(*, on_event: Emit | None = None, stop: Stop | None = None, **options: Unpack[ArchiveOptions]) -> Finished:
-    """Move rows to the folder or table `to`: durable there, then deleted here.
+    """Move rows to the folder or table `to`: they are durable there before they are deleted here.
 
     Otherwise like `purge`.
     """
@@ -67,9 +67,10 @@ def drain(
 ) -> Finished:
     """Hand pending rows to `handler(rows)` or `handler(rows, connection)`, as `batchops drain` does.
 
-    Rows are dicts. The handler returns nothing, or a result a row: None or True for done; a text, False or an
-    exception for failed. With `connection`, an SQLAlchemy Connection, it works inside the transaction that marks the
-    rows. `options` are those of the command; without a handler they name one: call, exec, exec_batch, post or set.
+    Rows are dicts. The handler returns nothing, or a result for each row: None or True for done; a text, False or an
+    exception for failed. A handler that takes `connection`, an SQLAlchemy Connection, works in the transaction that
+    marks the rows. `options` are those of the command; without `handler` they name one: call, exec, exec_batch, post
+    or set.
     """
     return _run(drain, options, on_event, stop, handler=handler)
 
@@ -92,8 +93,8 @@ def restore(*, on_event: Emit | None = None, stop: Stop | None = None, **options
 def plan(verb: Callable[P, Finished], *args: P.args, **options: P.kwargs) -> Plan:
     """Return what a verb would do with these options; nothing is changed: `plan(purge, table="events", where="…")`.
 
-    `rows(whole=True)` gives it as names and texts, `document()` as `--dry-run --json` does, `refusals` what the
-    checks have against it.
+    `rows(whole=True)` of the plan yields names and texts, `document()` returns what `--dry-run --json` prints, and
+    `refusals` are those of the checks.
     """
     if args or (named := _verb_of(verb)) is None:
         raise UsageError(
@@ -116,8 +117,8 @@ def run(
 ) -> dict[str, Finished | None]:
     """Run the jobs of a recipe, one after another, as `batchops run` does without a question.
 
-    `params` are texts, as for --param. How each job ended, by its name, in the order they ran in; None for one that
-    was not run, as what it needs was not done. `on_event` hears the job's name with each event.
+    `params` are texts, as for --param. `on_event` is called with the job's name and each event. Returns how each job
+    ended, by its name, in the order in which they ran; None for a job that was not run, as a job that it needs failed.
     """
     chosen, stop = load(Path(recipe), params).chosen(jobs), stop or Stop()
 
@@ -128,7 +129,7 @@ def run(
 
 
 def _verb_of(function: Callable[..., Finished]) -> Verb | None:
-    """The verb of the same name, for a function of this module."""
+    """Return the verb that a function of this module is for; None for any other function."""
     return VERBS.get(function.__name__) if getattr(function, "__module__", "") == __name__ else None
 
 

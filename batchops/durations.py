@@ -1,4 +1,4 @@
-"""Durations as people write and read them: "1h30m" in, "1 h 30 min" out."""
+"""parse() and show(): read durations that people write, like "1h30m", and show them, like "1 h 30 min"."""
 
 import re
 from datetime import timedelta
@@ -13,14 +13,14 @@ _UNITS_OF = {
     1.0: "s sec second seconds",
     0.001: "ms millisecond milliseconds",
 }
-"""A year is 365 days, a month 30."""
+"""The units by their seconds; a year is 365 days, a month 30."""
 _SECONDS = {unit: seconds for seconds, units in _UNITS_OF.items() for unit in units.split()}
 _PART = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([a-z]*)\s*")
 _UNITS = "ms, s, min, h, d, w, mo (30 days) or y (365 days)"
 
 
 def parse(text: str) -> timedelta:
-    """The duration that `text` spells, as in 50ms, 1h30m, 90d; ValueError says what is wrong with it."""
+    """Return the duration that `text` means, as in 50ms, 1h30m, 90d; ValueError says what is wrong with it."""
     wanted = text.strip().lower()
     if not wanted:
         raise ValueError(f"A duration is empty: write a number and a unit ({_UNITS}), as in 50ms or 90d.")
@@ -33,7 +33,7 @@ def parse(text: str) -> timedelta:
 
 
 def _parts(text: str, wanted: str) -> list[float]:
-    """Seconds per part; units must fall from left to right, so that a slip of the fingers is not added up."""
+    """Return the seconds of each part; each unit must be smaller than the one before, to catch typing errors."""
     seconds: list[float] = []
     smallest, position = float("inf"), 0
     while position < len(wanted):
@@ -58,7 +58,7 @@ def _length(text: str, number: str, unit: str) -> float:
 
 
 def show(duration: timedelta | float) -> str:
-    """A duration (or seconds) for people, to three digits or so: 850 ms, 12.3 s, 1 h 02 min, 3 d 04 h."""
+    """Return a duration, or seconds, for people, to about three digits: 850 ms, 12.3 s, 1 h 02 min, 3 d 04 h."""
     seconds = duration.total_seconds() if isinstance(duration, timedelta) else float(duration)
     if seconds < 0.0001:
         return "0 s"

@@ -1,4 +1,4 @@
-"""Every error that batchops raises on purpose: what happened, to what, what to do next, and its exit code."""
+"""The errors that batchops raises on purpose: each says what happened and what to do, and has an exit code."""
 
 from collections.abc import Collection, Iterable
 from enum import IntEnum
@@ -27,24 +27,24 @@ GRAVEST_FIRST = (
     Exit.FAILED, Exit.INTEGRITY, Exit.REFUSED, Exit.USAGE, Exit.LOCKED, Exit.UNREACHABLE,
     Exit.INTERRUPT, Exit.TERMINATED, Exit.HANGUP, Exit.BUSY, Exit.INCOMPLETE, Exit.LIMIT, Exit.DONE, Exit.NOTHING,
 )  # fmt: skip
-"""Of several endings, of workers or of jobs, the first of these counts."""
+"""The exit codes from the gravest on: of several endings, of workers or jobs, the gravest counts."""
 
 
 def gravity(code: int) -> int:
-    """A rank: the gravest ending has the lowest, and a code that is not ours is graver than all."""
+    """Return the rank of an exit code: the gravest has the lowest, and an unknown code ranks before all others."""
     return next((rank for rank, known in enumerate(GRAVEST_FIRST) if known == code), -1)
 
 
 _FURTHER = 0.1
-"""Of likeness, from 0 to 1."""
+"""The difference in similarity (0 to 1) from which another name is much less similar."""
 
 
 def nearest(name: str, names: Iterable[str], never: Collection[str] = ()) -> str:
-    """The name that was probably meant, as `names` has it; empty where none is near.
+    """Return the one of `names` that the user probably meant; empty if none is similar.
 
-    One of `never` is not offered, nor one in its place that is much further away.
+    A name in `never` is not offered, nor another one in its place that is much less similar.
     """
-    from difflib import SequenceMatcher, get_close_matches  # costs the start of a command more than it is worth
+    from difflib import SequenceMatcher, get_close_matches  # slow to import, and rarely needed
 
     by_word = {_word(each): each for each in reversed(list(names))}
     close = get_close_matches(_word(name), by_word, n=len(by_word) or 1)
@@ -54,18 +54,18 @@ def nearest(name: str, names: Iterable[str], never: Collection[str] = ()) -> str
 
 
 def did_you_mean(name: str, names: Iterable[str], never: Collection[str] = ()) -> str:
-    """The hint with that name; empty where none is near."""
+    """Return a hint with the nearest name; empty if none is similar."""
     near = nearest(name, names, never)
     return f'did you mean "{near}"?' if near else ""
 
 
 def _word(name: str) -> str:
-    """What is compared: without the dashes of an option, which are alike in all of them."""
+    """Return the word to compare: without the dashes, which all options have in common, and in lower case."""
     return name.lstrip("-").casefold()
 
 
 class BatchopsError(Exception):
-    """A failure that a person can read: one line, an exit code, and a hint that names the way out."""
+    """An error for people: one line, an exit code, and a hint that says what to do."""
 
     exit: Exit = Exit.FAILED
     reason: str = "failed"
@@ -77,7 +77,7 @@ class BatchopsError(Exception):
 
 
 class UsageError(BatchopsError):
-    """A flag, value, condition or expression cannot be used as it was given."""
+    """A flag, value, condition or expression cannot be used as the user wrote it."""
 
     exit = Exit.USAGE
     reason = "usage"
@@ -91,7 +91,7 @@ class UnreachableError(BatchopsError):
 
 
 class NotFoundError(UnreachableError):
-    """There is no such table."""
+    """The table does not exist."""
 
     reason = "not-found"
 
@@ -119,7 +119,7 @@ class DeniedError(RefusedError):
 
 
 class LimitReachedError(BatchopsError):
-    """What is left of a limit is too little for the next rows, which cannot be changed one by one."""
+    """A limit leaves too few rows for the next ones, which can only be changed together."""
 
     exit = Exit.DONE
 
@@ -136,14 +136,14 @@ class MarkRefusedError(BatchopsError):
 
 
 class IntegrityError(BatchopsError):
-    """What the database says does not add up; never retried, a person must look."""
+    """The database's answers contradict each other; the batch is never retried, and a person must look at it."""
 
     exit = Exit.INTEGRITY
     reason = "integrity"
 
 
 class TransientError(BatchopsError):
-    """The batch was not applied and may be asked for again."""
+    """The batch was not applied and may be tried again."""
 
     exit = Exit.BUSY
     reason = "busy"
@@ -170,7 +170,7 @@ class OutcomeUnknownError(TransientError):
 
 
 class ConditionFailedError(BatchopsError):
-    """The condition cannot be evaluated for a row, so that nobody knows whether it holds: a division by zero."""
+    """The condition cannot be evaluated for a row, as with a division by zero, so it is unknown whether it holds."""
 
 
 class RowRefusedError(BatchopsError):

@@ -17,7 +17,7 @@ from batchops.finished_details import (
 )
 
 Reason = str
-"""Why a run ended; the words of the command line's contract: done, max-rows, window, signal, incomplete …"""
+"""Why a run ended, as documented for the command line: done, max-rows, window, signal, incomplete …"""
 
 IDLE = "idle"
 """The reason in Throttled while there is no work."""
@@ -39,23 +39,23 @@ class Started:
     strategy: str
     resumed: bool
     table_rows: int | None
-    """Rows in the table by the database's own statistics; None where it keeps none."""
+    """Rows in the table by the database's own statistics; None if it keeps none."""
     estimate: int | None
-    """Rows that match by the database's own statistics; None where it cannot tell."""
+    """Rows that match by the database's own statistics, or counted; None if unknown."""
     rows: int = 0
     """Rows that earlier processes of this run have changed."""
     read: int = 0
     """Rows that earlier processes of this run have read."""
     counted: bool = False
-    """Whether the estimate was counted."""
+    """Whether the estimate is an exact count."""
     counts_read: bool = False
-    """Whether rows read, of `table_rows`, tell how far the run is; else rows changed, of `estimate`."""
+    """Whether progress is the rows read of `table_rows`; if not, it is the rows changed of `estimate`."""
     max_rows: int | None = None
     """Rows after which this process ends; None: no such limit."""
     max_batches: int | None = None
     max_seconds: float | None = None
     removes: bool = False
-    """Whether a row that is done is gone from the table."""
+    """Whether the verb removes rows from the table."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,14 @@ class ThrottleReason:
     """For people: the signal, its value and its limit."""
     seconds: float
     throttle: str = ""
-    """Its name; empty for what no flag names, like a destination that is down."""
+    """The throttle's name; empty for a reason that no flag sets, like a destination that is down."""
     value: float | None = None
     limit: float | None = None
 
 
 @dataclass(frozen=True)
 class UsualReason(ThrottleReason):
-    """One that belongs to the course of a run, as a rate does: it is no news."""
+    """A reason that belongs to the normal course of a run, like a rate, and is not worth reporting."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,9 @@ class Throttled:
     reason: str
     """All reasons in one line."""
     seconds: float
-    """The longest that one of them asks for."""
+    """The longest wait that one of the reasons asks for."""
     reasons: tuple[ThrottleReason, ...] = ()
-    """Those of the throttles; empty for IDLE, SLEEP and a closed window."""
+    """The reasons of the throttles; empty for IDLE, SLEEP and a closed window."""
 
 
 @dataclass(frozen=True)
@@ -99,19 +99,19 @@ class Retried:
 
 @dataclass(frozen=True)
 class Committed:
-    """One batch is committed, its progress with it; see Warned for what a fall of the server takes back."""
+    """One batch is committed together with its progress; Warned tells if a crash of the server undoes it."""
 
     rows: int
     read: int
     seconds: float
-    """From the first statement to the answer to COMMIT."""
+    """The time from the first statement to the answer to COMMIT."""
     size: int
     """Rows that the batch aimed to change."""
     worker: int = 0
     pass_number: int = 0
-    """0 in the first pass over the table; a further one looks for rows that moved."""
+    """0 in the first pass over the table; a further pass looks for rows that moved."""
     tables: Mapping[str, int] = field(default_factory=dict)
-    """Rows changed by table, of a purge with children; `rows` are those of its own table alone."""
+    """Rows changed by table in a purge with children; `rows` counts the purged table alone."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class Stopping:
     signal: int
     hurried: bool
     undone: bool
-    """Whether a batch that is cut off is rolled back whole; else what its handler or destination did stays."""
+    """Whether a batch that is cut off is rolled back; if not, what its handler or destination did remains."""
 
 
 @dataclass(frozen=True)
@@ -138,11 +138,11 @@ class Rejected:
     key: str
     reason: str
     changed: bool = False
-    """Whether it was left alone, as it was changed since the run began; else it was refused."""
+    """Whether it was left alone because it changed after the run began; if not, it was refused."""
     unmatched: bool = False
-    """Whether it no longer matched once some of its children were deleted; else it was refused."""
+    """Whether it no longer matched once some of its children were deleted; if not, it was refused."""
     partial: bool = False
-    """Whether some of its children are deleted: the rest stays."""
+    """Whether some of its children are deleted; it stays, and so do its other children."""
 
 
 @dataclass(frozen=True)
@@ -154,9 +154,9 @@ class Backlog:
     waiting: int
     """Pending rows whose next attempt is not due yet."""
     leased: int
-    """Rows in flight, anyone's."""
+    """Rows that any process has claimed."""
     oldest_seconds: float | None
-    """How long the oldest of the backlog has been waiting; None where no column tells."""
+    """How long the oldest row of the backlog has been waiting; None if no column tells."""
     failed: int
     """Attempts of this process that failed."""
     dead_letters: int
@@ -171,18 +171,18 @@ class Fired:
     fire_at: int
     """Seconds since 1970, by the clock of the ledger's database."""
     state: str
-    """running when it begins; then, or instead: ran, skipped, coalesced, taken over, failed; or queued."""
+    """The fire is running when it begins; then, or instead: ran, skipped, coalesced, taken over, failed; or queued."""
     rows: int = 0
     late: float = 0.0
-    """Seconds after its time at which it was decided."""
+    """How many seconds after its time the fire was decided."""
     note: str = ""
     fires: int = 1
-    """How many missed ones went the same way with it; it is the newest of them."""
+    """How many missed fires have the same state as this one, which is the newest of them."""
 
 
 @dataclass(frozen=True)
 class Maintaining:
-    """The batches are over, and this statement is at work for the table."""
+    """The batches are over, and this maintenance statement is running for the table."""
 
     statement: str
 
@@ -198,7 +198,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Finished:
-    """The end of a run: the JSON document's fields, which are only ever added to."""
+    """The end of a run, with the fields of the JSON document, to which fields are only added."""
 
     verb: str
     table: str
@@ -215,39 +215,39 @@ class Finished:
     rejected: int = 0
     locked: int = 0
     seconds: float = 0.0
-    """This process's wall time in the loop."""
+    """The wall time of this process in the loop."""
     throttled_seconds: float = 0.0
     throttled_by: tuple[ThrottledBy, ...] = ()
-    """What each throttle did to this process."""
+    """How long each throttle made this process wait."""
     cutoff: str | None = None
     """The pinned point in time that the condition uses, with its zone."""
     left: int | None = None
-    """Matching rows that remain; None when not counted."""
+    """Matching rows that remain; None if not counted."""
     next: str | None = None
-    """A command that continues, without secrets."""
+    """A command that continues the run, without secrets."""
     error: Failure | None = None
     done_at: str | None = None
-    """When the run ended that has done it already; of "already-done" only."""
+    """When the earlier run that has already done the job ended; only for "already-done"."""
     rejected_causes: tuple[Cause, ...] = ()
-    """The first reasons why rows were rejected, the commonest first."""
+    """The first reasons why rows were rejected, the most frequent first."""
     drained: Drained | None = None
-    """Of a drain only; its fields stand beside the others in the document."""
+    """Only for a drain; its fields are beside the others in the document."""
     relayed: Relayed | None = None
-    """The same of a relay."""
+    """Only for a relay; its fields are beside the others in the document."""
     listed: Listed | None = None
-    """Of a purge or backfill with a list of ids."""
+    """Only for a purge or backfill with a list of ids."""
     families: Families | None = None
-    """Of a purge with children; `rows` are those of its own table that were asked for."""
+    """Only for a purge with children; `rows` counts the matching rows of the purged table."""
     maintained: tuple[str, ...] = ()
     """The statements that were run for the table after the last batch."""
     space: SpaceLeft | None = None
-    """Of a purge or backfill that changed rows."""
+    """Only for a purge or backfill that changed rows."""
     archived: Archived | None = None
-    """Of an archive only; its fields stand beside the others in the document."""
+    """Only for an archive; its fields are beside the others in the document."""
     restored: Restored | None = None
-    """The same of a restore."""
+    """Only for a restore; its fields are beside the others in the document."""
     participle: str = "changed"
-    """What was done to its rows, for people: deleted."""
+    """What was done to the rows, for people: deleted."""
 
 
 Event = (
@@ -256,5 +256,5 @@ Event = (
 Emit = Callable[[Event], None]
 """A listener; it must not raise and must not use the run's connections."""
 State = Literal["running", "queued", "ran", "skipped", "coalesced", "taken over", "failed"]
-"""Of a fire. The first two are open; the others are ends."""
+"""The state of a fire. The first two are open; the others are ends."""
 ENDS: tuple[State, ...] = ("ran", "skipped", "coalesced", "taken over", "failed")

@@ -1,4 +1,4 @@
-"""What the end of a run tells beside the counts that every verb has."""
+"""The parts of Finished that only some verbs have, besides the counts of every verb."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,94 +6,96 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cause:
-    """Why attempts failed."""
+    """A reason why attempts failed."""
 
     reason: str
     attempts: int
-    """How many failed for it."""
+    """How many attempts failed for this reason."""
     names: tuple[str, ...] = ()
-    """The first rows or events at which they did."""
+    """The names of the first rows or events that failed for it."""
 
 
 @dataclass(frozen=True)
 class Drained:
-    """The fields of a drain's end beside those of every verb."""
+    """The fields that only the end of a drain has."""
 
     claimed: int
     failed: int
     """Attempts that failed."""
     dead_letters: int
-    """Rows given up on by this run."""
+    """Rows that this run gave up on."""
     lost: int
-    """Rows whose lease was lost before they could be finalised; what was done for them was not recorded."""
+    """Rows whose lease was lost before they could be finalised; the result of their handler was not recorded."""
     released: int
-    """Rows claimed and released before anyone worked on them."""
+    """Rows that were claimed and released before a handler got them."""
     backlog: int | None
-    """Pending rows that are free and due; None when not counted."""
+    """Pending rows that are free and due; None if not counted."""
     waiting: int | None
     leased: int | None
     oldest_seconds: float | None
     causes: tuple[Cause, ...] = ()
-    """Why attempts failed: the first reasons, the commonest first."""
+    """Why attempts failed: the first reasons, the most frequent first."""
 
 
 @dataclass(frozen=True)
 class Relayed:
-    """The fields of a relay's end beside those of every verb."""
+    """The fields that only the end of a relay has."""
 
     failed: int
     """Attempts that the destination refused."""
     unsent: int
-    """Deliveries that were not acknowledged, by no fault of the event."""
+    """Deliveries that were not acknowledged for a reason other than the event."""
     held: int
     """Aggregates that this run holds because an event was refused."""
     dead_letters: int
     """Events that this run gave up on."""
     backlog: int | None
-    """Unsent events that nothing holds up; None when not counted."""
+    """Unsent events that can be delivered; None if not counted."""
     waiting: int | None
-    """Unsent events that a refused one of their aggregate holds up."""
+    """Unsent events that wait behind a refused event of their aggregate."""
     oldest_seconds: float | None
     causes: tuple[Cause, ...] = ()
-    """Why attempts failed: the first reasons, the commonest first."""
+    """Why attempts failed: the first reasons, the most frequent first."""
 
 
 @dataclass(frozen=True)
 class Archived:
-    """The fields of an archive's end beside those of every verb."""
+    """The fields that only the end of an archive has."""
 
     to: str
     """Where the rows are, without secrets."""
     segments: int | None
-    """Files of the whole run; None where the rows are in a table."""
+    """How many files the whole run has written; None if the rows are in a table."""
     bytes: int | None
-    """Of these files."""
+    """The size of these files."""
     unsealed: int
-    """Rows of the run that are in spools, or in a bucket that does not say yet which: the same command seals them."""
+    """Rows of the run that are in spools, or in files of a bucket that does not record yet which rows are archived.
+
+    The same command seals them."""
     verify: str | None
-    """The command that reads all of it back."""
+    """The command that verifies the files by reading them back."""
     restore: str | None
-    """The command that brings the rows back."""
+    """The command that restores the rows."""
 
 
 @dataclass(frozen=True)
 class Restored:
-    """The fields of a restore's end beside those of every verb."""
+    """The fields that only the end of a restore has."""
 
     skipped: int
-    """Rows of this process whose keys were in the table already, and that were left as they were there."""
+    """Rows whose keys were already in the table, so that this process left the rows there unchanged."""
 
 
 @dataclass(frozen=True)
 class Families:
-    """What the end of a run that changed several tables adds to its own rows."""
+    """The fields that only the end of a run over several tables has."""
 
     tables: Mapping[str, int]
-    """Rows that were deleted, set to NULL or restored, by table; those of the table itself among them."""
+    """Rows that were deleted, set to NULL or restored, by table, with those of the run's own table."""
     partial: int
-    """Rows that no longer matched, or were refused, once some of their children were deleted: the rest stays."""
+    """Rows that no longer matched, or were refused, once some of their children were deleted; the rest stays."""
     begun: int
-    """Rows with some children deleted; the same command goes on with them first."""
+    """Rows of which some children are deleted; the same command continues with them first."""
 
 
 @dataclass(frozen=True)
@@ -101,36 +103,36 @@ class Listed:
     """How many ids of a list were found."""
 
     ids: int
-    """Different ones."""
+    """The number of different ids."""
     not_there: int
-    """Those of them that named no row as the run began."""
+    """The ids that named no row when the run began."""
 
 
 @dataclass(frozen=True)
 class ThrottledBy:
-    """What one throttle did to a run."""
+    """How long one throttle made a run wait."""
 
     throttle: str
     seconds: float
-    """How long it asked to wait, all workers together."""
+    """How long all workers together waited for it."""
     value: float | None
-    """The highest that it waited for; None where it had no value."""
+    """The highest value for which it made the run wait; None if it had no value."""
     limit: float | None
 
 
 @dataclass(frozen=True)
 class SpaceLeft:
-    """What the table takes on the disk after the run, by the server's figures; None: it does not say."""
+    """The table's space on the disk after the run, by the server's figures; None: the server does not say."""
 
     bytes: int | None
-    """With its indexes; in SQLite of the whole file."""
+    """The bytes of the table with its indexes; in SQLite those of the whole file."""
     free_bytes: int | None
-    """Of these, what new rows can use at once."""
+    """The part of these bytes that new rows can use at once."""
     dead_rows: int | None
-    """Versions of rows that are kept until VACUUM, about."""
+    """About how many versions of rows are kept until VACUUM."""
     returned_by: str | None
     """The command that returns the space of deleted rows to the disk."""
     freed_bytes: int | None = None
-    """What this process has freed by deleting rows."""
+    """The bytes that this process has freed by deleting rows."""
     freed_basis: str | None = None
-    """How that is known: measured by what, or estimated."""
+    """How `freed_bytes` is known: what measured it, or that it is estimated."""

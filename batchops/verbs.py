@@ -1,4 +1,4 @@
-"""The registry of verbs: each by its name, imported when it is used."""
+"""The registry of verbs, by name; the module of a verb is imported when it is first used."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Entry:
     summary: str
     module: str
     in_recipes: bool = True
-    """Whether it is a command of its own, which a recipe may name."""
+    """Whether it is a top-level command, which a recipe may name."""
 
 
 _ENTRIES = {
@@ -31,14 +31,14 @@ _ENTRIES = {
 
 
 BEHIND_VERBS = {"archive": frozenset(("verify", "list", "show"))}
-"""Words behind a verb that are commands of their own, each in the module of `batchops.cli` that the verb names.
+"""Words after a verb that are commands of their own, each in the module of `batchops.cli` that the verb names.
 
-A table of such a name is given with its schema.
+A table of such a name must be written with its schema.
 """
 
 
 class Verbs(Mapping[str, "Verb"]):
-    """Verbs by name."""
+    """A mapping of verbs by name, which imports a verb's module on access."""
 
     def __init__(self, entries: Mapping[str, Entry]) -> None:
         self._entries = entries
@@ -55,10 +55,10 @@ class Verbs(Mapping[str, "Verb"]):
 
     @property
     def summaries(self) -> dict[str, str]:
-        """What each does, in a line."""
+        """What each verb does, in one line."""
         return {name: entry.summary for name, entry in self._entries.items()}
 
 
 VERBS = Verbs(_ENTRIES)
 RECIPE_VERBS = Verbs({name: entry for name, entry in _ENTRIES.items() if entry.in_recipes})
-"""Those that a recipe may name; each is a command of its own."""
+"""The verbs that a recipe may name; each is a top-level command."""

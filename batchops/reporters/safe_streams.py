@@ -50,7 +50,7 @@ class SafeStream:
         return self._stream.fileno()
 
     def _encodable(self, text: str) -> str:
-        """Return the text with letters that the stream's encoding lacks replaced, in a way that keeps the line's shape."""
+        """Return the text with the letters that the encoding lacks replaced, so that the line keeps its shape."""
         if self.encoding.lower().startswith("utf"):
             return text
         return text.translate(_PLAIN).encode(self.encoding, "backslashreplace").decode(self.encoding)
