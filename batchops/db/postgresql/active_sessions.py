@@ -1,4 +1,4 @@
-"""How many sessions of others are at work on a PostgreSQL server."""
+"""The signal `active-sessions` of PostgreSQL: how many sessions, other than batchops' own, run a statement."""
 
 import sqlalchemy as sa
 

@@ -1,4 +1,4 @@
-"""Addresses in PostgreSQL: row places, and whole keys, packed by the server into one value in binary form."""
+"""Addresses in PostgreSQL: places of rows, and integer keys, which the server packs into one binary value."""
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
@@ -21,22 +21,22 @@ from batchops.db.types import KeyValue
 PLACE = "ctid"
 _TID, _TID_ARRAY = 27, 1010
 _OFFSET = 16
-"""Bits of a place's number that say which row of its block it is."""
+"""Bits of a place's number that hold the row's number in its block."""
 _WHOLE = ("smallint", "integer", "bigint")
 _HEAD = b"".join(number.to_bytes(4, "big") for number in (1, 0, _TID))
-"""Of an array in binary form: one dimension, no NULLs, of tid."""
+"""The header of a binary array of tid: one dimension, no NULLs."""
 _ELEMENT = (6).to_bytes(4, "big") + bytes(6)
 
 
 class TidList:
-    """Places, as a statement takes them: in the server's binary form, which costs it least."""
+    """Places as the value of a statement: in the server's binary form, which is the fastest for it to read."""
 
     def __init__(self, places: "array[int]") -> None:
         self.places = places
 
     @property
     def binary(self) -> bytes:
-        """The server's form of an array of tid."""
+        """The places as an array of tid in the server's binary form."""
         count = len(self.places)
         wide = _swapped(self.places)
         elements = bytearray(_ELEMENT * count)
@@ -46,12 +46,12 @@ class TidList:
 
     @property
     def text(self) -> str:
-        """The same for people."""
+        """The places as an array of tid in text form."""
         return "{" + ",".join(f'"{_place(place)}"' for place in self.places) + "}"
 
 
 def _place(place: int) -> str:
-    """A place as the server writes it."""
+    """Return a place as the server writes it."""
     return f"({place >> _OFFSET},{place & 0xFFFF})"
 
 
@@ -64,7 +64,7 @@ class _TidListDumper(Dumper):
 
 
 class _TidTextDumper(Dumper):
-    """For a COPY, into which the driver writes the values itself."""
+    """Dumps places as text for a COPY, as the driver itself writes the values into its statement."""
 
     oid = _TID_ARRAY
 
@@ -73,7 +73,7 @@ class _TidTextDumper(Dumper):
 
 
 def register(connection: "psycopg.Connection[Any]") -> None:
-    """From now on this connection takes a `TidList`."""
+    """Let this connection take a `TidList` as a value."""
     connection.adapters.register_dumper(TidList, _TidTextDumper)
     connection.adapters.register_dumper(TidList, _TidListDumper)
 
@@ -89,7 +89,7 @@ class _TidArray(UserDefinedType[Any]):
 
 
 def _swapped(numbers: "array[int]") -> bytes:
-    """Eight bytes for each, the highest first."""
+    """Return the numbers as eight bytes each, with the highest byte first."""
     if byteorder == "little":
         numbers = array("q", numbers)
         numbers.byteswap()
@@ -105,7 +105,7 @@ def _numbers(wide: bytes | bytearray) -> "array[int]":
 
 
 def _places(packed: bytes) -> "array[int]":
-    """Of six bytes for each."""
+    """Return the places that are packed with six bytes each."""
     wide = bytearray(len(packed) // 6 * 8)
     for byte in range(6):
         wide[2 + byte :: 8] = packed[byte::6]
@@ -113,14 +113,17 @@ def _places(packed: bytes) -> "array[int]":
 
 
 def _packed(connection: sa.Connection, rows: sa.Select[Any], parts: Sequence[sa.ColumnElement[bytes]]) -> bytes:
-    """A row for each would cost the driver more than it costs the server to delete it."""
+    """Return the parts of all rows, concatenated in one value.
+
+    With a result row for each address, the driver would take longer for it than the server takes to delete the row.
+    """
     row = reduce(lambda before, part: before.op("||", return_type=BYTEA())(part), parts)
     packed = sa.func.string_agg(row, sa.literal_column("''::bytea"), type_=BYTEA)
     return connection.execute(rows.with_only_columns(packed)).scalar_one() or b""
 
 
 class HeapPlaces:
-    """Rows by ctid: the number of its block, and sixteen bits for the row in it."""
+    """Addresses by ctid: the number of the block, and sixteen bits for the row in the block."""
 
     look_up = 2.5
     longest_list = 100_000
@@ -133,9 +136,9 @@ class HeapPlaces:
         yield _places(_packed(connection, rows, parts))
 
     def among(self, table: Table, names: Sequence[str], addresses: "array[int]") -> sa.ColumnElement[bool]:  # noqa: ARG002
-        """By a sub-select that gives the list.
+        """Return the condition with the list in a sub-select.
 
-        Given it itself, the planner takes each look-up for a read of the disk, and reads the table whole instead.
+        With the list itself, the planner counts each look-up as a read from disk, and reads the whole table instead.
         """
         given = sa.cast(sa.bindparam(None, TidList(addresses), _TidArray()), _TidArray())
         listed = sa.cast(sa.select(given).scalar_subquery(), _TidArray())
@@ -150,7 +153,7 @@ class HeapPlaces:
 
 
 class PostgreSQLWholeKeys:
-    """Rows by columns that are whole numbers."""
+    """Addresses by columns that are whole numbers."""
 
     look_up = 4.0
     longest_list = 100_000

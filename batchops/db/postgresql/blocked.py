@@ -1,4 +1,4 @@
-"""How long others wait for locks that sessions of batchops hold on a PostgreSQL server."""
+"""The signal `blocked` of PostgreSQL: how long others have waited for locks that batchops' sessions hold."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from batchops.db.postgresql.one_row import OURS
 from batchops.db.signals import Measured, ServerSignal
 
-# Locks are for all roles to see. Before version 14 the view lacks waitstart.
+# Every role may see locks. Before version 14 the view lacks waitstart.
 _WAITING = sa.text(f"""
 WITH ours AS (SELECT pid FROM pg_catalog.pg_stat_activity WHERE {OURS})
 SELECT l.pid, extract(epoch FROM clock_timestamp() - (to_jsonb(l) ->> 'waitstart')::timestamptz)::float8 AS waited
@@ -19,7 +19,7 @@ WHERE NOT l.granted AND l.pid NOT IN (SELECT pid FROM ours)
 
 
 class Blocked:
-    """Remembers who waits since when, for a server that does not say."""
+    """Reads the longest wait; remembers since when each session waits, for a server that does not say."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -56,8 +56,8 @@ LEFT JOIN pg_catalog.pg_attrdef ON adrelid = attrelid AND adnum = attnum
 WHERE attrelid = ANY(CAST(:oids AS oid[])) AND attnum > 0 AND NOT attisdropped ORDER BY attrelid, attnum
 """)
 
-# A partial or deferred index, or one on an expression, does not name each row at every moment; nor does
-# one by another collation where the column's own takes different values for equal.
+# A partial or deferred index, or one on an expression, does not identify each row at all times. Neither does an
+# index with another collation where the column's own treats different values as equal.
 _KEYS = sa.text("""
 SELECT i.indrelid AS oid, i.indisprimary, array_agg(a.attname::text ORDER BY k.place) AS columns
 FROM pg_catalog.pg_index i
@@ -92,7 +92,7 @@ SELECT (SELECT system_identifier::text FROM pg_catalog.pg_control_system()) AS s
 
 
 def server(connection: sa.Connection) -> Server:
-    """The server and the session."""
+    """Return the server, and the session's role and time zone."""
     row = connection.execute(_SERVER).one()
     return Server(
         product="PostgreSQL",
@@ -105,7 +105,7 @@ def server(connection: sa.Connection) -> Server:
 
 
 def find(connection: sa.Connection, schema: str | None, name: str) -> Table | None:
-    """The table of exactly that name, else of that name in lower case, as an unquoted name means."""
+    """Return the table of exactly that name, else the one of that name in lower case, which an unquoted name means."""
     for spelled in dict.fromkeys((name, name.lower())):
         row = connection.execute(_NAMED, {"schema": schema, "name": spelled}).first()
         if row is not None:
@@ -114,7 +114,7 @@ def find(connection: sa.Connection, schema: str | None, name: str) -> Table | No
 
 
 def find_all(connection: sa.Connection, names: Sequence[tuple[str | None, str]]) -> list[Table]:
-    """Those that are there of many tables, each in its schema, by three statements in all."""
+    """Return those of the tables that exist, by three statements in all."""
     schemas, plain = [schema for schema, _ in names], [name for _, name in names]
     return _described(connection, connection.execute(_LISTED, {"schemas": schemas, "names": plain}).all())
 
@@ -150,24 +150,24 @@ def _default(expression: str | None) -> str | None:
 
 
 def table_identity(connection: sa.Connection, table: Table) -> TableIdentity:
-    """OID and file node; a partitioned table has no file of its own."""
+    """Return OID and file node; a partitioned table has no file of its own."""
     node = sa.text("SELECT pg_catalog.pg_relation_filenode(CAST(:oid AS oid))::text")
     return TableIdentity(f"oid {table.identity}", connection.execute(node, {"oid": table.identity}).scalar())
 
 
 def unlabelled(label: str) -> tuple[str | None, str]:
-    """A label leaves out "public"."""
+    """Return schema and name for a label, which leaves out "public"."""
     schema, dot, name = label.partition(".")
     return (schema, name) if dot else ("public", label)
 
 
 def tables(connection: sa.Connection) -> Sequence[str]:
-    """Tables of the user's schemas, with the schema where the search path does not find them."""
+    """Return the tables of the user's schemas, with the schema where the search path does not find them."""
     return list(connection.execute(_TABLES).scalars())
 
 
 class PostgreSQLCatalog:
-    """By pg_catalog, which shows every table to everybody."""
+    """Reads pg_catalog, which shows every table to every role."""
 
     server = staticmethod(server)
     find = staticmethod(find)

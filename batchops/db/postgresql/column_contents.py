@@ -27,7 +27,7 @@ _CLOCKS = {
     "statement_timestamp": Clock.STATEMENT, "now()": Clock.TRANSACTION, "transaction_timestamp": Clock.TRANSACTION,
     "current_timestamp": Clock.TRANSACTION, "localtimestamp": Clock.TRANSACTION,
 }  # fmt: skip
-"""By what is in a default, the most telling first."""
+"""The clock for each word that a default may contain; the first word found decides."""
 _KINDS = {
     "boolean": Kind.FLAG, "smallint": Kind.SMALL, "integer": Kind.NUMBER, "bigint": Kind.LARGE, "date": Kind.TIME,
     "real": Kind.LARGE, "double precision": Kind.LARGE, "text": Kind.WORDS, "citext": Kind.WORDS, "name": Kind.WORDS,
@@ -35,7 +35,7 @@ _KINDS = {
 
 
 class PostgreSQLContents:
-    """By pg_type, pg_enum and pg_constraint."""
+    """Tells what a column can hold by pg_type, pg_enum and pg_constraint."""
 
     def kind(self, connection: sa.Connection, table: Table, column: Column) -> Kind:
         type = column.stored

@@ -1,4 +1,4 @@
-"""What keeps dead rows on a PostgreSQL server, how many there are, and whether they are cleaned up now."""
+"""Signals of PostgreSQL about dead rows: what keeps them, how many the table has, whether VACUUM is at work."""
 
 import sqlalchemy as sa
 
@@ -6,8 +6,8 @@ from batchops.db.postgresql.one_row import OURS, OWN_TABLE, OneRow, no_table, oi
 from batchops.db.postgresql.stats_right import missing_stats_right
 from batchops.db.signals import Measured, Scope, ServerSignal
 
-# A snapshot in another database keeps nothing here. VACUUM ignores those of other VACUUMs. The catalog_xmin of a slot
-# keeps rows of the catalog alone.
+# A snapshot in another database keeps no rows of this one. VACUUM ignores the snapshots of other VACUUMs. The
+# catalog_xmin of a slot keeps only rows of the catalog.
 _XMIN = sa.text(f"""
 SELECT age AS value, of FROM (
     SELECT age(backend_xmin), 'session ' || pid FROM pg_catalog.pg_stat_activity

@@ -28,7 +28,7 @@ _KINDS = {
 _DECIMAL = re.compile(r"numeric\((\d+),(\d+)\)")
 _MOMENT = re.compile(r"timestamp(\(\d\))? with(out)? time zone")
 _WIDEST = 76
-"""Digits that Arrow's decimals can have."""
+"""The most digits that a decimal of Arrow can have."""
 _BY_NAME = frozenset((
     "regclass", "regcollation", "regconfig", "regdictionary", "regnamespace", "regoper", "regoperator", "regproc",
     "regprocedure", "regrole", "regtype",
@@ -37,7 +37,7 @@ _WITHOUT_INPUT = frozenset(("pg_node_tree", "pg_ndistinct", "pg_dependencies", "
 
 
 class PostgreSQLExactColumns:
-    """By the type below any domain."""
+    """Tells how a column's values are written as text by its type, or the one behind its domain."""
 
     family = "postgresql"
 
@@ -54,7 +54,7 @@ class PostgreSQLExactColumns:
 
     @staticmethod
     def spelled(own: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-        """The value's text, as COPY has it."""
+        """Return the value's text, as COPY writes it."""
         return sa.case((own.is_not(None), sa.func.format(sa.literal("%s", sa.Text), own)))
 
 

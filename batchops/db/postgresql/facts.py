@@ -1,4 +1,4 @@
-"""What hangs on a PostgreSQL table, and what its plans read whole."""
+"""What depends on a PostgreSQL table, and which tables a plan reads from end to end."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -29,7 +29,7 @@ WITH RECURSIVE own AS (
     SELECT CAST(:oid AS oid) AS oid
     UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN own ON i.inhparent = own.oid
 )"""
-# An index serves where its first columns are those of the foreign key, in whatever order. A constraint that
+# An index is good for a foreign key if its first columns are those of the key, in any order. A constraint that
 # represents another one on a partition is left out.
 _REFERENCES = sa.text(f"""{_OWN}, tree AS (
     SELECT c.oid, c.conrelid, c.conparentid, c.confdeltype = 'c' OR c.confupdtype = 'c' AS goes_on
@@ -91,11 +91,11 @@ WHERE n.nspname::text || '.' || c.relname::text = any(:names)
 """)
 _LOG = LogCost("WAL", 60, 0.0, 8192)
 _LIMITED = {"Limit", "LockRows", "Result", "Subquery Scan", "Append", "Merge Append", "ProjectSet"}
-"""Nodes through which a LIMIT above ends the reading below."""
+"""Plan nodes below which a LIMIT still ends the reading early."""
 
 
 class PostgreSQLFacts:
-    """By the catalogs and EXPLAIN."""
+    """Finds the facts in the catalogs and by EXPLAIN."""
 
     new_index = "CREATE INDEX CONCURRENTLY"
     tables_read = staticmethod(table_reads.tables_read)
@@ -103,7 +103,7 @@ class PostgreSQLFacts:
     guards = staticmethod(guards.guards)
 
     def of(self, connection: sa.Connection, table: Table) -> TableFacts:
-        """What hangs on the table and the tables that inherit from it."""
+        """Return what depends on the table and on the tables that inherit from it."""
         oid = {"oid": table.identity}
         about = guards.described(connection, [table])[table.identity]
         nullable = connection.execute(_NULLABLE, oid).scalars()
@@ -127,12 +127,12 @@ class PostgreSQLFacts:
     def full_reads(
         self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update
     ) -> Sequence[FullRead]:
-        """Scans without a condition on an index or a place."""
+        """Return the tables that the plan scans without a condition on an index or a ctid."""
         names = set(_scanned_whole(plan_of(connection, statement)))
         return [FullRead(name, int(rows)) for name, rows in connection.execute(_SIZES, {"names": list(names)})]
 
     def count_within(self, connection: sa.Connection, rows: sa.Select[Any], seconds: float) -> int | None:
-        """Under a savepoint, whose end brings the old timeout back."""
+        """Count under a savepoint, whose rollback restores the previous timeout."""
         connection.exec_driver_sql("SAVEPOINT counting")
         try:
             connection.exec_driver_sql(f"SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}")

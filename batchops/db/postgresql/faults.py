@@ -1,4 +1,4 @@
-"""psycopg's errors as faults, in one table of SQLSTATEs."""
+"""Which fault each of psycopg's errors is, by a table of SQLSTATEs."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from batchops.db.postgresql.refused_together import refuses_each
 from batchops.db.table import Table
 from batchops.db.types import KeyValue
 
-# A whole code before its class of two characters.
+# A code of five characters counts before its class of two.
 _STATES = {
     "08": Fault.CONNECTION_LOST,
     "08007": Fault.OUTCOME_UNKNOWN,
@@ -53,10 +53,11 @@ _STATES = {
     "P0": Fault.ROW_REFUSED,
     "XX": Fault.CORRUPT,
 }
-# In the server's own words, which lc_messages may translate; a text with a comma is never taken for a whole column.
+# The server may translate the words of the detail (lc_messages). The pattern takes only numbers and UUIDs: a text may
+# hold a comma and end in the middle.
 _FAILING = re.compile(r"\((\d+|[0-9a-f-]{36})(?:, |\))")
-# libpq tells no SQLSTATE of a connection that was refused, only text, which follows the server's language.
-# What is not recognised counts as unreachable, which is the same exit code.
+# libpq gives no SQLSTATE for a refused connection, only text in the server's language. What is not recognised
+# counts as unreachable, which has the same exit code.
 _CONNECTING = ("connection failed", "connection is bad", "failed to resolve host", "connection timeout")
 _REFUSALS = {
     "password authentication failed": Fault.LOGIN,
@@ -75,7 +76,7 @@ _REFUSALS = {
 
 
 def classify(error: BaseException) -> Fault:
-    """The fault that a psycopg error is."""
+    """Return the fault that a psycopg error stands for."""
     error = driver_error(error)
     if not isinstance(error, psycopg.Error):
         return Fault.OTHER
@@ -86,22 +87,25 @@ def classify(error: BaseException) -> Fault:
         return _refusal(str(error))
     if isinstance(error, psycopg.OperationalError):
         return Fault.CONNECTION_LOST
-    # The client itself refused a value, a NUL in a text for one.
+    # The client itself refused a value, such as a text with a NUL.
     return Fault.ROW_REFUSED if isinstance(error, psycopg.DataError) else Fault.OTHER
 
 
 def message(error: BaseException) -> str:
-    """The server's primary message alone: details repeat rows, the context repeats SQL."""
+    """Return only the server's primary message: details repeat rows, and the context repeats SQL."""
     error = driver_error(error)
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         return error.diag.message_primary
-    # Several attempts, one for each address: the first line is the last attempt's and says enough.
+    # There is one attempt for each address. The first line is about the last attempt and is enough.
     first, *_ = str(error).splitlines() or [""]
     return first.removeprefix("connection failed: ").removeprefix("connection is bad: ")
 
 
 def _failing_row(error: BaseException, table: Table) -> str | None:
-    """By the detail of a violated CHECK or NOT NULL, which lists the row's columns in the table's order."""
+    """Return the first column of the row that violated a CHECK or NOT NULL; None where it is not known.
+
+    The error's detail lists the row's columns in the table's order.
+    """
     error = driver_error(error)
     if not isinstance(error, psycopg.Error) or error.sqlstate not in ("23514", "23502"):
         return None
@@ -111,7 +115,7 @@ def _failing_row(error: BaseException, table: Table) -> str | None:
 
 
 def _refusal(text: str) -> Fault:
-    # The socket file of a server that does not run "does not exist" in some libpq versions' words too.
+    # Some libpq versions also say "does not exist" about the socket file of a server that does not run.
     if "FATAL" not in text and "No such file" in text:
         return Fault.UNREACHABLE
     return next((fault for words, fault in _REFUSALS.items() if words in text), Fault.UNREACHABLE)

@@ -1,4 +1,4 @@
-"""Foreign keys by PostgreSQL's catalogue."""
+"""Reads foreign keys from PostgreSQL's catalogue."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -41,7 +41,7 @@ JOIN pg_catalog.pg_namespace cn ON cn.oid = child.relnamespace
 JOIN pg_catalog.pg_class parent ON parent.oid = i.inhparent
 JOIN pg_catalog.pg_namespace pn ON pn.oid = parent.relnamespace
 """)
-# An expression among its columns ends what an index is good for here.
+# An expression has no column name: only the columns before it are useful here.
 _INDEXES = sa.text("""
 SELECT i.indrelid::text AS identity, array_agg(a.attname::text ORDER BY k.place) AS columns
 FROM pg_catalog.pg_index i
@@ -53,7 +53,7 @@ GROUP BY i.indrelid, i.indexrelid ORDER BY i.indexrelid
 
 
 class PostgreSQLForeignKeys:
-    """By pg_constraint, which everybody may read."""
+    """Reads pg_constraint, which every role may read."""
 
     in_this_order = ""
     stops_early = True
@@ -71,23 +71,23 @@ class PostgreSQLForeignKeys:
             found[names[row.identity]].append(tuple(name or "" for name in row.columns))
         return found
 
-    def checks_each_row(self, on_delete: str) -> bool:  # noqa: ARG002  RESTRICT too is looked at once all are gone
+    def checks_each_row(self, on_delete: str) -> bool:  # noqa: ARG002  RESTRICT too is checked after the statement
         return False
 
     def refuses_each(self, connection: sa.Connection, table: Table) -> bool:  # noqa: ARG002
-        """It looks at each row."""
+        """Always true: the server checks each deleted row by itself."""
         return True
 
     def in_order(
         self, table: Table, names: Sequence[str], keys: Sequence[KeyValue]  # noqa: ARG002  the protocol's shape
     ) -> sa.ColumnElement[bool] | None:  # fmt: skip
-        """It cannot be told."""
+        """Return None: the order of a DELETE cannot be set."""
         return None
 
     def by_key(
         self, table: Table, names: Sequence[str], *, downwards: bool  # noqa: ARG002  the protocol's shape
     ) -> sa.ColumnElement[bool] | None:  # fmt: skip
-        """It cannot be told."""
+        """Return None: the order of a DELETE cannot be set."""
         return None
 
     def defer(self, connection: sa.Connection) -> None:

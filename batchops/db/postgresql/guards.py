@@ -1,4 +1,4 @@
-"""What keeps rows of PostgreSQL's tables from being changed as asked: triggers, rules, policies, publications."""
+"""What may keep rows of a PostgreSQL table from being changed as asked: triggers, rules, policies, publications."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -28,7 +28,7 @@ SELECT own.root::text AS identity,
        (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS superuser
 FROM own JOIN pg_catalog.pg_class c USING (oid) GROUP BY own.root
 """)
-# Bits of tgtype: 1 row, 2 before, 8 delete, 16 update. One that is made for each partition is reported once.
+# Bits of tgtype: 1 row, 2 before, 8 delete, 16 update. A trigger that each partition has is reported once.
 _TRIGGERS = sa.text(f"""{_OWN}
 SELECT DISTINCT ON (own.root, t.tgname, event) own.root::text AS identity, t.tgname::text AS name,
        c.relname::text AS "table", event,
@@ -52,7 +52,7 @@ ORDER BY 1, 2, 4
 
 
 def guards(connection: sa.Connection, tables: Sequence[Table]) -> Mapping[TableName, TableFacts]:
-    """By two statements in all."""
+    """Return `Facts.guards` of all the tables, by two statements."""
     found, firing = described(connection, tables), triggers(connection, tables)
     return {
         (table.schema, table.name): _facts(found[table.identity], firing.get(table.identity, ())) for table in tables
@@ -70,13 +70,13 @@ def _facts(about: sa.Row[Any], firing: tuple[Trigger, ...]) -> TableFacts:
 
 
 def described(connection: sa.Connection, tables: Sequence[Table]) -> Mapping[str, sa.Row[Any]]:
-    """By the table's identity; of the tables that inherit from it too."""
+    """Return, by the table's identity, what the catalog says of each table and of the tables that inherit from it."""
     rows = connection.execute(_TABLES, {"oids": [table.identity for table in tables]})
     return {row.identity: row for row in rows}
 
 
 def triggers(connection: sa.Connection, tables: Sequence[Table]) -> Mapping[str, tuple[Trigger, ...]]:
-    """By the table's identity; of the tables that inherit from it too."""
+    """Return, by the table's identity, the triggers and rules of each table and of the tables that inherit from it."""
     rows = connection.execute(_TRIGGERS, {"oids": [table.identity for table in tables]}).all()
     return {
         identity: tuple(Trigger(t.name, t.table, t.timing, t.event, tuple(t.columns), t.author) for t in listed)

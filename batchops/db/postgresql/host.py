@@ -1,4 +1,4 @@
-"""What a PostgreSQL server's host tells where the server is on this one, or lets its own files be read."""
+"""Signals about the host of a PostgreSQL server: read directly on this host, or through the server's own files."""
 
 import sqlalchemy as sa
 
@@ -24,13 +24,13 @@ WHERE line LIKE 'processor%'
 
 
 def is_here(connection: sa.Connection) -> bool:
-    """Whether the server runs on this host: the connection does not leave it, and the backend is a process here."""
+    """Whether the server runs on this host: the connection stays on it, and the session's process exists here."""
     row = connection.execute(_HERE).one()
     return bool(row.near) and server_host.process_name(row.pid).startswith("postgres")
 
 
 class FreeDisk:
-    """Of the data directory; tablespaces elsewhere are not looked at."""
+    """The free disk space of the data directory; other tablespaces are not checked."""
 
     def read(self, connection: sa.Connection) -> Measured:
         if not is_here(connection):
@@ -40,7 +40,7 @@ class FreeDisk:
 
 
 class ActivePerCpu:
-    """The CPUs are counted once."""
+    """The active sessions for each CPU of the server; the CPUs are counted once."""
 
     def __init__(self) -> None:
         self._cpus: int | None = None

@@ -1,6 +1,6 @@
-"""Keys in PostgreSQL: exact as the server's own text, cast back to the column's type.
+"""Keys in PostgreSQL: values as the server's own text, which is cast back to the column's type.
 
-Text is exact for every type that has an order: infinity, NaN, numeric scale, bits and enums included.
+The text is exact for every type that has an order, including infinity, NaN, numeric scale, bits and enums.
 """
 
 import re
@@ -20,13 +20,13 @@ LONGEST_LIST = 50_000
 _NO_ORDER = ("json", "xml", "point", "box", "polygon", "path", "line", "lseg", "circle", "money")
 _LENGTH = re.compile(r"\(\d+(,-?\d+)?\)")
 _PLAIN = ("smallint", "integer", "bigint", "uuid")
-"""Types whose texts need no quotes in an array; None, which no key of theirs holds, would be no number."""
+"""Types whose texts need no quotes in an array. A value None would not be a number; no key of these types has one."""
 _UNBOUNDED = {"character": "bpchar", "bit": "bit varying"}
 _TEXTS = ("text", "character", "character varying", "bpchar", "citext", '"char"')
 
 
 class NamedType(UserDefinedType[Any]):
-    """A type by the catalog's own spelling (format_type)."""
+    """A type with the catalog's own spelling of it (format_type)."""
 
     cache_ok = True
 
@@ -38,27 +38,27 @@ class NamedType(UserDefinedType[Any]):
 
 
 def refusal(column: Column) -> str | None:
-    """Money prints by locale and loses it on the way back; the others have no order."""
+    """Return why the type cannot be followed: money is not read back exactly in every locale, others have no order."""
     return f"type {column.type} has no exact order" if column.type in _NO_ORDER else None
 
 
 def out(table: Table, name: str) -> sa.ColumnElement[Any]:
-    """The key column as text."""
+    """Return the key column as text."""
     return exact(_column(table, name))
 
 
 def exact(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """The server's own text."""
+    """Return the column as the server's own text."""
     return sa.cast(column, sa.Text)
 
 
 def order(table: Table, name: str) -> sa.ColumnElement[Any]:
-    """The bare column: its text sorts otherwise."""
+    """Return the bare column: its text would sort in another order."""
     return _column(table, name)
 
 
 def between(table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -> KeyValue | None:
-    """Halfway by number where the first column is a whole one; the other columns' values only have to be valid."""
+    """Return a key halfway by the first column's whole numbers, else None; other columns keep the values of `low`."""
     if table.column(names[0]).type not in ("smallint", "integer", "bigint"):
         return None
     middle = midpoint(low, high)
@@ -66,7 +66,7 @@ def between(table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -
 
 
 def _column(table: Table, name: str) -> sa.ColumnElement[Any]:
-    """A column, or the hidden place of a row."""
+    """Return the column; for another name, the hidden column with a row's place."""
     return table.called.c[quoted(name)] if name in table.column_names else sa.literal_column(name)
 
 
@@ -75,7 +75,7 @@ def _type(table: Table, name: str) -> str:
 
 
 def _typed(table: Table, name: str, value: Any) -> sa.ColumnElement[Any]:
-    """A value of a key in its column's type; or its parameter."""
+    """Return a value of a key, or a parameter for one, cast to the column's type."""
     given = value if isinstance(value, sa.BindParameter) else sa.bindparam(None, value, sa.Text)
     return sa.cast(given, NamedType(_type(table, name)))
 
@@ -91,34 +91,34 @@ def _key(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[
 
 
 def after(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
-    """A row comparison, which PostgreSQL answers from the index."""
+    """Return the condition as a row comparison, for which PostgreSQL uses the index."""
     return _row(table, names) > _key(table, names, key)
 
 
 def since(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
-    """The same with its beginning."""
+    """Return the condition for the rows from the key on, with that row, as a row comparison."""
     return _row(table, names) >= _key(table, names, key)
 
 
 def upto(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
-    """The same with its end."""
+    """Return the condition for the rows up to the key, with that row, as a row comparison."""
     return _row(table, names) <= _key(table, names, key)
 
 
 def among(table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
-    """One array a column, so that no number of keys runs out of parameters."""
+    """Return the condition with one array for each column: the number of keys has no effect on that of parameters."""
     return listed(table, names, [sa.bindparam(None, text, sa.Text) for text in arrays_of(table, names, keys)])
 
 
 def arrays_of(table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> list[str]:
-    """The keys' values column by column, each an array as `listed` reads it."""
+    """Return the keys' values as one array for each column, in the text form that `listed` takes."""
     return [_array(_type(table, name), [key[i] for key in keys]) for i, name in enumerate(names)]
 
 
 def listed(table: Table, names: Sequence[str], texts: Sequence[sa.ColumnElement[str]]) -> sa.ColumnElement[bool]:
-    """Rows with one of the keys in these arrays, by the index."""
+    """Return the condition for the rows with one of the keys in these arrays; the server uses the index."""
     types = [_type(table, name) for name in names]
-    nested = [type.endswith("]") for type in types]  # arrays of arrays come apart to their last elements
+    nested = [type.endswith("]") for type in types]  # unnest would split arrays of arrays into their last elements
     typed = [
         sa.cast(text, sa.ARRAY(sa.Text) if flat else NamedType(f"{type}[]"))
         for text, type, flat in zip(texts, types, nested, strict=True)
@@ -134,7 +134,7 @@ def listed(table: Table, names: Sequence[str], texts: Sequence[sa.ColumnElement[
 
 
 def _array(type: str, values: Sequence[str | None]) -> str:
-    """An array of that type as the server reads it: the driver takes a hundred times as long over a list."""
+    """Return the text of an array of that type: the driver takes a hundred times as long for a list."""
     if type in _PLAIN:
         return f"{{{','.join(map(str, values))}}}"
     return f"{{{','.join(map(_element, values))}}}"
@@ -154,13 +154,13 @@ def look_up(
     texts: Sequence[tuple[str, ...]],
     key: Sequence[str],
 ) -> list[tuple[int, KeyValue]]:
-    """As the family says."""
+    """Do the work of `Keys.look_up`: the server itself reads the texts in the columns' types."""
     columns = [f"v{i}" for i in range(len(names))]
     wanted = [(place, meant) for place, text in enumerate(texts) for meant in _meanings(table, names, text)]
     arrays = [sa.bindparam(None, [text[i] for _, text in wanted], ARRAY(sa.Text)) for i in range(len(names))]
     unnested = sa.func.unnest(*(sa.cast(array, sa.ARRAY(sa.Text)) for array in arrays))
     given = unnested.table_valued(*columns, with_ordinality="place").render_derived()
-    # Read apart from the rows, so that whatever the order of the join, no text is left unread.
+    # Read before the join, so that the server reads every text, in whatever order it joins.
     values = [
         _read(given.c[column], _stored(table, name)).label(column) for column, name in zip(columns, names, strict=True)
     ]
@@ -172,7 +172,10 @@ def look_up(
 
 
 def _meanings(table: Table, names: Sequence[str], text: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """The texts as the server may read them: of bytea it takes a UUID for the letters that it is written with."""
+    """Yield the texts of one row for the server to read; for bytea also the bytes of a UUID.
+
+    The server would read a UUID only as the characters that it is written with.
+    """
     uuids = [
         uuid_bytes(one) if _stored(table, name) == "bytea" else None for name, one in zip(names, text, strict=True)
     ]
@@ -190,13 +193,13 @@ def _stored(table: Table, name: str) -> str:
 
 
 def _whole(type: str) -> str:
-    """Without its length: a cast to it would cut a text, or round a number, and so make another key of it."""
+    """Return the type without its length: a cast to the length would cut a text or round a number to another key."""
     unbounded = _LENGTH.sub("", type)
     return _UNBOUNDED.get(unbounded, unbounded)
 
 
 class PostgreSQLKeys:
-    """What statements need to know of keys."""
+    """The keys of PostgreSQL, from the functions of this module."""
 
     row_id: str | None = "ctid"
     row_id_moves = True

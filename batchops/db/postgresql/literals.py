@@ -15,7 +15,7 @@ _NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double")
 
 
 def literal(value: Value) -> str:
-    """Typed where there is a type for it."""
+    """Return the value as a literal, with its type where PostgreSQL has one for it."""
     match value:
         case bool():
             return "TRUE" if value else "FALSE"
@@ -38,7 +38,7 @@ def literal(value: Value) -> str:
 
 
 def _counts(table: Table, column: Column, point: str) -> bool:
-    """Whether it counts time in a number; UsageError for what is no time at all. `point`: the cut-off, for people."""
+    """Whether the column holds times as numbers; UsageError if it holds no times. `point`: the cut-off for the hint."""
     if not column.type.startswith((*_TIMES, *_NUMBERS)):
         raise no_time(table, column, "date or timestamp", f"CAST({{}} AS timestamptz) < {point}", '"')
     return column.type.startswith(_NUMBERS)
@@ -50,7 +50,7 @@ def _literal(connection: sa.Connection, value: sa.ColumnElement[Any], column: Co
 
 
 def before(connection: sa.Connection, table: Table, column: Column, moment: str) -> str:
-    """The moment as written, read by the server in the session's zone."""
+    """Return the moment as written, which the server reads in the session's zone."""
     text = sa.bindparam(None, datetime.fromisoformat(moment).isoformat(" "), sa.Text)
     if _counts(table, column, f"'{moment}'"):
         return _number(connection, table, column, sa.cast(text, NamedType("timestamptz")))
@@ -59,7 +59,7 @@ def before(connection: sa.Connection, table: Table, column: Column, moment: str)
 
 
 def ago(connection: sa.Connection, table: Table, column: Column, ago: timedelta) -> str:
-    """The server's now less `ago`."""
+    """Return the server's current time minus `ago`."""
     point = sa.func.now() - sa.cast(sa.bindparam(None, ago), sa.Interval)
     number, unit = whole(ago)
     if _counts(table, column, f"now() - interval '{number} {unit}s'"):
@@ -74,7 +74,7 @@ def _number(connection: sa.Connection, table: Table, column: Column, point: sa.C
 
 
 class PostgreSQLCutoffs:
-    """By the column's type, or by what is in it."""
+    """Writes points in time by the column's type, or by the numbers that the column holds."""
 
     unset_time: str | None = None
     before = staticmethod(before)

@@ -1,4 +1,4 @@
-"""What Python has no value for, as the server's own text: infinity, BC, years after 9999, 24:00, months."""
+"""Loads values that Python has no type for as the server's own text: infinity, BC, years after 9999, 24:00, months."""
 
 import re
 from datetime import timedelta
@@ -16,7 +16,7 @@ _SPAN = re.compile(r"(?:([-+]?\d+) days?)? ?(?:([-+]?)(\d+):(\d\d):(\d\d)(?:\.(\
 
 
 def register(connection: "psycopg.Connection[Any]") -> None:
-    """From now on no date, time or interval is an error on this connection, and it takes lists of places."""
+    """Let this connection load every date, time and interval without an error, and take lists of places."""
     for name, loader in _OR_TEXT.items():
         connection.adapters.register_loader(name, loader)
     connection.adapters.register_loader("interval", Interval)
@@ -24,10 +24,10 @@ def register(connection: "psycopg.Connection[Any]") -> None:
 
 
 class Interval(Loader):
-    """Days and hours as a timedelta; a month has no length of its own, so that one with months stays a text."""
+    """Loads an interval as a timedelta; one with months stays text, as a month has no fixed length."""
 
     def load(self, data: Buffer) -> timedelta | str:
-        """The value as the driver should give it."""
+        """Return the value as the driver should give it."""
         text = bytes(data).decode()
         found = _SPAN.fullmatch(text)
         if not text or found is None:
@@ -44,20 +44,20 @@ class Interval(Loader):
 
 
 def _or_text(name: str) -> type[Loader]:
-    """The driver's own loader of that type, and the server's text for what that one refuses."""
+    """Return a loader for the type: the driver's own, but with the server's text for values that it refuses."""
     usual = psycopg.adapters.get_loader(psycopg.adapters.types[name].oid, Format.TEXT)
     assert usual is not None
     loader = usual
 
     class OrText(Loader):
-        """For one type."""
+        """The driver's loader for one type; it returns the server's text for values that Python cannot hold."""
 
         def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
             super().__init__(oid, context)
             self._load = loader(oid, context).load
 
         def load(self, data: Buffer) -> Any:
-            """The value as the driver should give it."""
+            """Return the value as the driver should give it."""
             try:
                 return self._load(data)
             except (psycopg.DataError, ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""VACUUM and ANALYZE in PostgreSQL, which both are the owner's."""
+"""VACUUM and ANALYZE in PostgreSQL, which only the table's owner may run."""
 
 from collections.abc import Callable
 
@@ -24,11 +24,11 @@ WHERE c.oid = CAST(:oid AS oid) AND d.datname = pg_catalog.current_database()
 _MAY = sa.text("SELECT pg_catalog.has_table_privilege(CAST(:oid AS oid), 'MAINTAIN')")
 _MAINTAIN_SINCE = 17_00_00
 _LOCK_WAIT = "5s"
-"""For a lock that conflicts with nothing but maintenance and changes of the table itself."""
+"""How long to wait for the lock, which conflicts only with maintenance and with changes of the table itself."""
 
 
 class PostgreSQLMaintenance:
-    """Both statements let readers and writers go on."""
+    """Runs VACUUM and ANALYZE, which block neither readers nor writers."""
 
     def space(self, connection: sa.Connection, table: Table) -> TableSpace:
         row = connection.execute(_SPACE, {"oid": table.identity}).one()

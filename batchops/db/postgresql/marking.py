@@ -1,4 +1,4 @@
-"""How claimed rows are marked in PostgreSQL: one statement, which also tells whether they are pending all the same."""
+"""How PostgreSQL marks claimed rows: by one statement, which also returns whether they are still pending."""
 
 import math
 import time
@@ -15,8 +15,8 @@ from batchops.db.postgresql.repeated import RepeatedStatement
 from batchops.db.table import Table
 from batchops.db.types import KeyValue
 
-# What RETURNING tells is what a row stays, unless code of the table's own runs after it: a trigger of any kind may
-# change rows that this statement has returned, and so may a foreign key that sets rows of its own table.
+# The values that RETURNING returns are final unless code of the table runs afterwards: any trigger may change rows
+# that this statement has returned, and so may a foreign key that sets columns of its own table.
 _UNDISTURBED = """(
   SELECT NOT c.relhassubclass AND NOT c.relhasrules AND NOT (c.relhastriggers AND EXISTS (
     SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND t.tgfoid <> ALL (CAST(ARRAY[
@@ -26,11 +26,11 @@ _UNDISTURBED = """(
   FROM pg_catalog.pg_class c WHERE c.oid = CAST(:oid AS oid))"""
 
 TRUSTED = 1.0
-"""Seconds for which a table is taken to have no such code, once that was seen; what is made meanwhile is seen then."""
+"""Seconds for which batchops relies on having seen no such code; a trigger made meanwhile is noticed after them."""
 
 
 class PostgreSQLMarking:
-    """UPDATE or DELETE … RETURNING."""
+    """Marks claimed rows by UPDATE or DELETE … RETURNING, and tells which were changed and whether any is pending."""
 
     def __init__(
         self, table: Table, names: Sequence[str], statement: Callable[[Any], sa.Update | sa.Delete],
@@ -47,7 +47,7 @@ class PostgreSQLMarking:
         self._trusting = RepeatedStatement(partial(self._statement, sa.true()), types)
         self._clock = clock
         self._trusted_until = -math.inf
-        """Until when rows are taken to stay undisturbed: to ask takes an eighth of the statement's time."""
+        """Until when batchops relies on the last check for such code, which takes an eighth of the statement's time."""
 
     def __call__(self, connection: sa.Connection, keys: Sequence[KeyValue], token: str) -> MarkedLater:
         answers: list[Callable[[], Found]] = []
@@ -62,7 +62,7 @@ class PostgreSQLMarking:
     def _marked(self, answers: Sequence[Callable[[], Found]], *, asks: bool) -> Marked:
         changed, pending, width = set[KeyValue](), set[bool | None](), len(self._names)
         for answer in answers:
-            columns = list(zip(*answer(), strict=True))  # this way no line of Python is run for a row
+            columns = list(zip(*answer(), strict=True))  # by columns, so that no Python code runs for each row
             changed.update(zip(*columns[:width], strict=True))
             pending.update(*columns[width:])
         if asks and pending == {False}:
@@ -85,6 +85,6 @@ class PostgreSQLMarking:
     ) -> sa.ColumnElement[Any]:  # fmt: skip
         if self._condition is None:
             return sa.null()
-        # Of a row that was deleted the last values are returned.
+        # For a deleted row, RETURNING returns the last values, for which the condition may hold.
         still = sa.false() if isinstance(statement, sa.Delete) else sa.func.coalesce(self._condition, sa.false())
         return sa.case((undisturbed, still))

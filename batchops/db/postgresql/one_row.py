@@ -1,4 +1,4 @@
-"""A signal of PostgreSQL that one SELECT gives: its value, and what the value is of."""
+"""Signals of PostgreSQL that one SELECT reads: the value, and what it belongs to."""
 
 from dataclasses import dataclass
 
@@ -8,24 +8,27 @@ from batchops.db.signals import Measured, Scope
 from batchops.errors import UnreachableError
 
 OURS = "application_name = 'batchops' AND usename = current_user"
-"""Sessions of batchops. Behind a pooler the driver knows another pid than the server; the name is passed on."""
+"""Condition for batchops' own sessions: by the name, which a pooler passes on, while the driver sees another pid."""
 OWN_TABLE = """
 WITH RECURSIVE own AS (
     SELECT CAST(:oid AS oid) AS oid
     UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN own ON i.inhparent = own.oid
 )"""
-"""The job's table with its partitions."""
+"""The common table expression `own`: the job's table with its partitions."""
 
 
 @dataclass(frozen=True)
 class OneRow:
-    """The columns `value` and `of` of the one row. No row: there is nothing to measure; NULL: there is no reading."""
+    """A signal that is one row with the columns `value` and `of`.
+
+    No row means that there is nothing to measure; a NULL value means that the reading failed.
+    """
 
     query: sa.TextClause
     nothing: str = ""
-    """What it means that there is no row."""
+    """What it means if there is no row, in words."""
     oid: str | None = None
-    """Of the job's table, where the query is about that."""
+    """The OID of the job's table, where the query is about it."""
 
     def read(self, connection: sa.Connection) -> Measured:
         row = connection.execute(self.query, {} if self.oid is None else {"oid": self.oid}).one_or_none()
@@ -37,10 +40,10 @@ class OneRow:
 
 
 def oid_of(scope: Scope) -> str | None:
-    """The table's, for a signal that is about it."""
+    """Return the OID of the scope's table; None where the scope has no table."""
     return None if scope.table is None else str(scope.table.identity)
 
 
 def no_table(scope: Scope) -> str:
-    """What is missing to measure it, where no table is named."""
+    """Return what is missing to measure a signal of a table: the table, unless one is named."""
     return "" if scope.table is not None else "name a table"

@@ -1,4 +1,4 @@
-"""INSERT … SELECT into PostgreSQL with the numbers that rows have, where the database would number them itself."""
+"""INSERT … SELECT that keeps the rows' own numbers in columns which PostgreSQL would number itself."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from sqlalchemy.ext.compiler import compiles
 
 
 class InsertWithNumbers(sa.Insert):
-    """Takes given values of columns that are GENERATED ALWAYS AS IDENTITY."""
+    """An INSERT that may set columns which are GENERATED ALWAYS AS IDENTITY."""
 
     inherit_cache = False
 
@@ -15,5 +15,5 @@ class InsertWithNumbers(sa.Insert):
 @compiles(InsertWithNumbers, "postgresql")
 def _with_numbers(insert: Any, compiler: Any, **options: Any) -> str:
     text: str = compiler.visit_insert(insert, **options)
-    before, into, rows = text.rpartition("INSERT INTO ")  # a user's condition may stand before it
+    before, into, rows = text.rpartition("INSERT INTO ")  # the user's condition may come before it, in a CTE
     return before + into + rows.replace(") SELECT", ") OVERRIDING SYSTEM VALUE SELECT", 1)

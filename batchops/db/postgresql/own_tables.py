@@ -15,7 +15,7 @@ _KNOWN = (("sql_ascii", "ascii"), *((f"win{page}", f"cp{page}") for page in (866
 
 
 class PostgreSQLOwnTables:
-    """Its clock, an INSERT that may come late, room for texts."""
+    """PostgreSQL's clock, its INSERT that skips existing rows, and what its text columns can hold."""
 
     def epoch(self) -> sa.ColumnElement[float]:
         return sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()), sa.Double)
@@ -24,6 +24,6 @@ class PostgreSQLOwnTables:
         return insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
     def text_room(self, connection: sa.Connection, schema: str | None, table: str, column: str) -> TextRoom:
-        """By the encodings of the session and the database, and the column's length."""
+        """Return the column's room by the encodings of the session and the database, and by its length."""
         client, server, length = connection.execute(_ROOM, {"schema": schema, "name": table, "column": column}).one()
         return TextRoom((codec_of(client, _KNOWN), codec_of(server, _KNOWN)), length)

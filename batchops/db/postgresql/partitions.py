@@ -1,4 +1,4 @@
-"""PostgreSQL's partitions: each processed by itself, or dropped whole where a condition covers it."""
+"""PostgreSQL's partitions: each is processed by itself, or dropped as a whole if the condition covers it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,15 +31,15 @@ WHERE c.oid = CAST(:oid AS oid) AND c.relispartition
 
 
 class PostgreSQLPartitions:
-    """The tables behind a partitioned or inherited one; whole ones are detached, counted again, dropped."""
+    """Finds the tables behind a partitioned or inherited one, and detaches, attaches and drops whole partitions."""
 
     def leaves(
         self, connection: sa.Connection, table: Table, select: sa.Select[Any], right: str
     ) -> Sequence[Table] | None:
-        """The leaves that may hold rows of `select`, by the planner's own word; None for a plain table.
+        """Return the leaves that the planner would read for `select`; None for a plain table.
 
-        Empty: it must be processed as one, because this role may not touch the leaves themselves, or a policy on
-        the parent would not hold for them.
+        Empty: the table must be processed as a whole, because this role has no right to the leaves themselves, or
+        because a policy on the parent would not apply to them.
         """
         rows = connection.execute(_LEAVES, {"oid": table.identity, "right": right}).all()
         if table.kind != "partitioned" and len(rows) == 1:
@@ -53,7 +53,7 @@ class PostgreSQLPartitions:
         return [replace(leaf, alias=table.name, only=True) for leaf in catalog.find_all(connection, names)]
 
     def covered(self, connection: sa.Connection, leaves: Sequence[Table], failing: sa.TextClause) -> list[Table]:
-        """The partitions without a `failing` row, as the planner proves by their bounds."""
+        """Return the partitions that have no `failing` row, as the planner proves by their bounds."""
         connection.exec_driver_sql("SET LOCAL constraint_exclusion = on")
         found = []
         for leaf in leaves:
@@ -64,7 +64,10 @@ class PostgreSQLPartitions:
         return found
 
     def detach(self, connection: sa.Connection, leaf: Table) -> Detached | None:
-        """Take the partition out of its parent, whose lock is held until the transaction ends; None: it is none."""
+        """Detach the partition from its parent, which stays locked until the transaction ends.
+
+        None where the table is no partition.
+        """
         parent = connection.execute(_PARENT, {"oid": leaf.identity}).first()
         if parent is None:
             return None
@@ -74,18 +77,18 @@ class PostgreSQLPartitions:
         return detached
 
     def hold(self, connection: sa.Connection, detached: Detached) -> None:
-        """Nobody reads it by now but who knows its name."""
+        """Lock the detached table against all others: sessions that know its name could still read it."""
         connection.exec_driver_sql(f"LOCK TABLE {_leaf(connection, detached)} IN ACCESS EXCLUSIVE MODE")
 
     def attach(self, connection: sa.Connection, detached: Detached) -> None:
-        """Put it back as it was."""
+        """Attach the table to its parent again, with the same bounds."""
         connection.exec_driver_sql(
             f"ALTER TABLE {_parent(connection, detached)} "
             f"ATTACH PARTITION {_leaf(connection, detached)} {detached.bound}"
         )
 
     def drop(self, connection: sa.Connection, detached: Detached) -> None:
-        """For good."""
+        """Drop the detached table for good."""
         connection.exec_driver_sql(f"DROP TABLE {_leaf(connection, detached)}")
 
 

@@ -1,4 +1,4 @@
-"""PostgreSQL's plans, what they cost, and its counters."""
+"""PostgreSQL's plans with their costs, and its counters of rows read."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from batchops.db.planner import Work, explained
 from batchops.db.table import Table
 
-# Of this transaction alone. Live rows only: what a scan steps over is not counted.
+# Counts for this transaction alone, and only live rows: those that a scan passes over are not counted.
 _READ = sa.text(
     "SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0) FROM pg_catalog.pg_stat_xact_user_tables "
     "WHERE relname NOT LIKE 'batchops\\_%'"
@@ -26,11 +26,11 @@ WHERE i.indrelid = CAST(:table AS oid) AND i.indisunique AND i.indisvalid AND i.
 """)
 _CONDITIONS = {"Index Cond", "Recheck Cond"}
 _ROW_COST = 0.0125
-"""Of a row and one comparison, where a block that is read in order costs 1."""
+"""The planner's cost of a row and one comparison, where a block that is read in order costs 1."""
 
 
 class PostgreSQLPlanner:
-    """By EXPLAIN and by the transaction's own statistics."""
+    """Uses EXPLAIN and the transaction's own statistics."""
 
     explains_writes = True
 
@@ -46,7 +46,7 @@ class PostgreSQLPlanner:
     def work(
         self, connection: sa.Connection, table: Table, parts: Sequence[Table], select: sa.Select[Any]
     ) -> Work | None:  # fmt: skip
-        """In the planner's own cost, divided by what it would take for a row of a sequential scan."""
+        """Return the planner's cost divided by its cost for one row of a sequential scan."""
         rows, blocks = sum(part.rows or 0 for part in parts), sum(part.blocks or 0 for part in parts)
         if not rows or not blocks:
             return None
@@ -61,7 +61,7 @@ class PostgreSQLPlanner:
     def finds_by_key(
         self, connection: sa.Connection, table: Table, names: Sequence[str], select: sa.Select[Any]
     ) -> bool:  # fmt: skip
-        if not table.blocks:  # one like PostgreSQL has other plans
+        if not table.blocks:  # a database like PostgreSQL (CockroachDB) has plans of another form
             return False
         found = list(nodes(plan_of(connection, select)))
         used = {node["Index Name"] for node in found if "Index Cond" in node}
@@ -76,14 +76,14 @@ class PostgreSQLPlanner:
 
 
 def plan_of(connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update) -> dict[str, Any]:
-    """The plan's top node, with schemas named."""
+    """Return the plan's top node; its nodes name the schemas of their tables."""
     (plan,) = explained(connection, statement, "EXPLAIN (FORMAT JSON, VERBOSE)").scalars()
     top: dict[str, Any] = plan[0]["Plan"]
     return top
 
 
 def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A node and all below it."""
+    """Yield a node and all nodes below it."""
     yield node
     for below in node.get("Plans", ()):
         yield from nodes(below)

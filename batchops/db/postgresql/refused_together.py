@@ -19,11 +19,14 @@ BEGIN
     END;
   END LOOP;
 END ${tag}$"""
-"""It ends well where no row is changed. Each row is tried as by a statement of its own."""
+"""Tries each row as a statement of its own; the block raises an error if the server does not refuse a row."""
 
 
 def refuses_each(connection: sa.Connection, update: sa.Update, _rows: int, table: Table, names: Sequence[str]) -> bool:
-    """The driver's error where a row is not refused, or the role may not run a block."""
+    """Return True if the server refuses every row.
+
+    The driver's error otherwise: a row is not refused, or the role may not run a DO block.
+    """
     key = [table.called.c[quoted(name)].label(f"k{i}") for i, name in enumerate(names)]
     assert update.whereclause is not None
     rows = table.alone(sa.select(*key).select_from(table.called).where(update.whereclause))

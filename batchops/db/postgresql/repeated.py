@@ -1,4 +1,4 @@
-"""Statements that are sent again and again, built and compiled once."""
+"""Statements that are sent many times but built and compiled once."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,26 +9,26 @@ from batchops.db.postgresql.joined_statements import Found, may_wait, send_with,
 from batchops.db.recorded_statements import is_recorded
 
 Build = Callable[..., sa.Select[Any] | sa.Update | sa.Delete]
-"""Makes the statement of its values by name, or of their parameters."""
+"""Makes the statement from its values, or from parameters for them, given by name."""
 _NAME = "batchops_"
-"""How the names of the values begin in the statement: SQLAlchemy gives a value that is named like a column to that."""
+"""The prefix of the parameters' names: SQLAlchemy would use a parameter named like a column as that column's value."""
 
 
 class RepeatedStatement:
-    """One statement with other values each time.
+    """One statement that is sent with different values each time.
 
-    To build it, to find it among SQLAlchemy's compiled ones and to make a Row of each row takes as long as the server
-    takes for a batch.
+    Building it each time, finding it in SQLAlchemy's cache and making a Row of each row would take as long as the
+    server takes for a batch.
     """
 
     def __init__(self, build: Build, types: Mapping[str, sa.types.TypeEngine[Any]]) -> None:
-        """`types`: of the values. The driver takes and gives them as they are, and rows too."""
+        """`types` are the types of the values. The driver gets the values, and returns the rows, without conversion."""
         self._build = build
         self._types = types
         self._compiled: tuple[str, dict[str, Any]] | None = None
 
     def rows(self, connection: sa.Connection, **values: Any) -> Found:
-        """What it selects or returns, with these values."""
+        """Run the statement with these values and return its rows."""
         if is_recorded(connection):
             cursor = connection.execute(self._build(**values)).cursor
         else:
@@ -40,7 +40,7 @@ class RepeatedStatement:
         return found
 
     def rows_later(self, connection: sa.Connection, **values: Any) -> Callable[[], Found]:
-        """The same, sent with the next statement where this one may wait for that."""
+        """Return a function that returns the rows; the statement is sent with the next one if it may wait for that."""
         if is_recorded(connection) or not may_wait(connection):
             found = self.rows(connection, **values)
             return lambda: found

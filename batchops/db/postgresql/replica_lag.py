@@ -1,4 +1,4 @@
-"""How far the standbys of a PostgreSQL server are behind: by its own figure, and by WAL not yet replayed there."""
+"""The lag of a PostgreSQL server's standbys: by the server's own figure, and by the WAL that they have not replayed."""
 
 import time
 from collections import deque
@@ -12,9 +12,9 @@ from batchops.db.signals import Measured, Scope, ServerSignal
 from batchops.errors import RefusedError, UnreachableError
 
 RECONNECTS = 60.0
-"""Seconds for which a standby that has gone is expected back."""
+"""Seconds for which a standby that has disconnected is expected to come back."""
 _MARKS = 4_096
-# A logical subscriber confirms when it likes; pg_receivewal and pg_basebackup replay nothing.
+# A logical subscriber confirms at any time it chooses; pg_receivewal and pg_basebackup replay nothing.
 _STANDBYS = """
 FROM pg_catalog.pg_stat_replication r
 WHERE state IN ('streaming', 'catchup') AND (replay_lsn IS NOT NULL OR flush_lsn IS NULL)
@@ -30,12 +30,16 @@ _ANY = sa.text(f"SELECT EXISTS (SELECT {_STANDBYS})")
 
 
 class ReplicaLag:
-    """Remembers how much WAL there was when, so that a standby whose own figure is old or missing is found out."""
+    """Reads the standbys' lag.
+
+    It remembers how much WAL had been written at which time, and so finds the lag of a standby whose own figure is
+    old or missing.
+    """
 
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, limits: Mapping[str, float | None] | None = None
     ) -> None:  # fmt: skip
-        """`limits`: those of standbys that have one of their own, by their names."""
+        """`limits`: the standbys that --replica names, with the limit of each; None for the throttle's own."""
         self._clock = clock
         self._limits = limits or {}
         self._met = False
@@ -63,14 +67,17 @@ class ReplicaLag:
         return replace(max(lags, key=lambda one: one.value or 0.0), parts=tuple(lags))
 
     def _expect_named(self, there: set[str]) -> None:
-        """Those with a limit of their own are there at first; later they are missed like any other."""
+        """RefusedError if a standby in `limits` is not connected at the first reading.
+
+        At later readings it is missed like any other standby.
+        """
         if not self._met and (unknown := sorted(self._limits.keys() - there)):
             known = f"it has {', '.join(sorted(there))}" if there else "it has none now"
             raise RefusedError(f'"{unknown[0]}" is no replica of this server.', f"name one that is: {known}.")
         self._met = True
 
     def _lag(self, name: str, told: float | None, replayed: int, written: int, now: float) -> float:
-        """What the standby was behind when it last said so, and for how long it has said nothing new since."""
+        """Return the standby's last figure plus its age, or the age of the oldest WAL that it lacks, if that is greater."""
         if replayed >= written:
             return 0.0
         if self._told.get(name, ())[:2] != (told, replayed):
@@ -83,7 +90,7 @@ class ReplicaLag:
             self._marks.popleft()
         if not self._marks or self._marks[-1][1] < written:
             self._marks.append((now, written))
-        if len(self._marks) > _MARKS:  # the oldest alone counts
+        if len(self._marks) > _MARKS:  # fewer marks are enough: only the oldest missing one counts
             self._marks = deque([*self._marks][::2])
 
     def _expect_back(self, there: set[str], now: float) -> None:

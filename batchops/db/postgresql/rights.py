@@ -1,4 +1,4 @@
-"""Rights in PostgreSQL: of the table, or of the columns that are read or written."""
+"""Rights in PostgreSQL: on a table, or on the columns that are read or written."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ SELECT asked.name, pg_catalog.has_schema_privilege(n.oid, 'CREATE') AND pg_catal
 FROM (SELECT coalesce(CAST(:schema AS text), pg_catalog.current_schema())) AS asked (name)
 LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = asked.name
 """)
-# A sequence of an identity column asks for no right; one of a serial column does.
+# The sequence of an identity column needs no right; the one of a serial column does.
 _SEQUENCES = sa.text("""
 SELECT CAST(CAST(s.oid AS regclass) AS text) FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid
 WHERE d.refobjid = CAST(:oid AS oid) AND d.deptype = 'a' AND d.classid = CAST('pg_catalog.pg_class' AS regclass)
@@ -31,12 +31,15 @@ WHERE d.refobjid = CAST(:oid AS oid) AND d.deptype = 'a' AND d.classid = CAST('p
 
 
 def account(dialect: sa.Dialect, role: str) -> str:
-    """A name like any other."""
+    """Return the role's name, quoted like any other name."""
     return dialect.identifier_preparer.quote(role)
 
 
 def making_right(connection: sa.Connection, table: Table, role: str) -> str | None:
-    """The schema must be there, and CREATE on it be granted: from version 15 on nobody has that on public unasked."""
+    """Return the statement that makes the schema or grants CREATE on it; None where the role may make the table.
+
+    From version 15 on no role has CREATE on public by default.
+    """
     name, may = connection.execute(_SCHEMA, {"schema": table.schema}).one()
     who, quote = account(connection.dialect, role), connection.dialect.identifier_preparer.quote
     if name is None:  # no schema of the search path is this role's to use
@@ -47,7 +50,7 @@ def making_right(connection: sa.Connection, table: Table, role: str) -> str | No
 
 
 def numbering_rights(connection: sa.Connection, table: Table, role: str) -> list[str]:
-    """USAGE on the sequences that its rows are numbered by."""
+    """Return the grants of USAGE on the sequences that number the table's rows."""
     names = connection.execute(_SEQUENCES, {"oid": table.identity}).scalars()
     return [f"GRANT USAGE ON SEQUENCE {name} TO {account(connection.dialect, role)};" for name in names]
 
@@ -55,7 +58,7 @@ def numbering_rights(connection: sa.Connection, table: Table, role: str) -> list
 def missing_right(
     connection: sa.Connection, table: Table, right: str, columns: Sequence[str]
 ) -> tuple[str, ...] | None:  # fmt: skip
-    """The columns without the right; empty: the table; None: nothing is missing."""
+    """Return the columns that the role lacks the right on; empty: the whole table; None: nothing is missing."""
     asked = {"oid": table.identity, "right": right}
     if not columns:
         held = connection.execute(_ANY.get(right, _ANY[""]), asked).scalar_one()
@@ -67,7 +70,7 @@ def missing_right(
 
 
 class PostgreSQLRights:
-    """By the catalog's own functions."""
+    """Asks the catalog's privilege functions."""
 
     account = staticmethod(account)
     making = staticmethod(making_right)

@@ -31,7 +31,7 @@ _HEIRS = sa.text(
 
 
 class PostgreSQLRowLines:
-    """The sessions' own settings make the text exact; a moment is written in UTC whatever their zone is."""
+    """Uses COPY. The session's settings make the text exact, and moments are written in UTC, whatever its zone is."""
 
     returns_deleted = True
 
@@ -66,7 +66,7 @@ class PostgreSQLRowLines:
         return tuple(connection.execute(_NAMES, {"oid": table.identity}).scalars())
 
     def weaker_commits(self, connection: sa.Connection) -> str:
-        """A COMMIT of ours waits for the disk by itself."""
+        """Return fsync if it is off; synchronous_commit does not matter, as batchops sets it for its own COMMITs."""
         off = connection.exec_driver_sql("SHOW fsync").scalar_one() == "off"
         return "fsync = off" if off else ""
 
@@ -90,19 +90,22 @@ def _zoned(type: str) -> bool:
 
 
 def copy_rows(cursor: "Cursor[Any]", statement: str, parameters: Any, context: Any) -> bool | None:
-    """For SQLAlchemy's `do_execute`: sends a statement whose rows are wanted as lines as a COPY."""
+    """Send a statement whose rows are wanted as lines as a COPY; return None, and do nothing, for any other.
+
+    A listener for SQLAlchemy's `do_execute`.
+    """
     asked = context.execution_options.get(_COPIED)
     if asked is None:
         return None
     returning, taker = asked
-    # The driver itself writes the values in: COPY takes no parameters.
+    # COPY takes no parameters: the driver writes the values into its text.
     with cursor.copy(f"COPY ({statement}{returning}) TO STDOUT", parameters):
         cursor.connection.wait(_received(cursor.connection.pgconn, taker))
     return True
 
 
 def _received(server: PGconn, taker: Taker) -> Generator[Any, Any, None]:
-    """All rows that are there at one go: psycopg's own `copy_from` costs more for each than the server does."""
+    """Receive all rows that have arrived at once: psycopg's own `copy_from` takes longer for a row than the server."""
     rows, size = list[memoryview](), 0
     while True:
         length, row = server.get_copy_data(1)
@@ -130,7 +133,7 @@ def _lines(rows: list[memoryview]) -> list[bytes]:
 
 
 def _plain(connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> list[sa.ColumnElement[Any]]:
-    """The same for a SELECT. SQLAlchemy doubles percent signs by itself in what it takes as text."""
+    """Return what `_returned` does, for a SELECT: in literal text SQLAlchemy doubles percent signs by itself."""
     return [sa.literal_column(text.replace("%%", "%")) for text in _returned(connection, table, columns)]
 
 
@@ -143,14 +146,17 @@ def _returned(connection: sa.Connection, table: Table, columns: Sequence[ExactCo
 
 
 def _in_utc(connection: sa.Connection) -> bool:
-    """Whether the session's zone is UTC; asked once of each connection."""
+    """Whether the session's zone is UTC; each connection is asked once."""
     if _ZONE not in connection.info:
         connection.info[_ZONE] = connection.exec_driver_sql("SHOW TimeZone").scalar_one()
     return connection.info[_ZONE] in _UTC
 
 
 def _text(name: str, *, utc: bool) -> str:
-    """The condition keeps the session's own zone, so that it means what it says; years BC have their mark last."""
+    """Return SQL for the value's text, where moments are converted to UTC unless `utc`.
+
+    The session's zone is not changed, as the user's condition depends on it. For years BC, "BC" comes after the zone.
+    """
     if utc:
         return name
     moment = f"replace(({name} AT TIME ZONE 'UTC')::text || '+00', ' BC+00', '+00 BC')"

@@ -1,4 +1,4 @@
-"""Lists of rows in PostgreSQL: CREATE TABLE AS, and the transaction that has written a row as its proof."""
+"""Lists of rows in PostgreSQL: made by CREATE TABLE AS, with the transaction that wrote a row as its proof."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ from batchops.errors import RefusedError
 
 
 class PostgreSQLRowLists:
-    """A plain table: an unlogged one is empty after a crash of the server, when half of its rows may be done."""
+    """Stores a list as a plain table: an unlogged one would be empty after a crash, when only a part of it is done."""
 
     joins = True
-    merges = True  # else each batch may read the table whole, to hash it
+    merges = True  # without bounds each batch may read the whole table, to hash it
 
     def proof(self, table: Table) -> sa.ColumnElement[Any]:  # noqa: ARG002  every row has one
-        """Every UPDATE writes another; neither a lock, nor VACUUM, nor CLUSTER does."""
+        """Return xmin: every UPDATE changes it; locks, VACUUM and CLUSTER do not."""
         return sa.literal_column("xmin")
 
     def follows(self, values: int) -> bool:  # noqa: ARG002  however many

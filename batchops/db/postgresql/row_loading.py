@@ -1,4 +1,4 @@
-"""Rows into PostgreSQL by COPY FROM STDIN, in its own text format."""
+"""Loads rows into PostgreSQL by COPY FROM STDIN, in its own text format."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -30,7 +30,7 @@ _TYPES = {
 
 
 class PostgreSQLRowLoading:
-    """Each type reads its own text back."""
+    """Loads rows as they are: PostgreSQL reads the canonical lines of its own rows back."""
 
     family = "postgresql"
 
@@ -51,7 +51,7 @@ class PostgreSQLRowLoading:
             with driver.cursor() as cursor, cursor.copy(statement) as copy:
                 for start in range(0, len(data), _PART):
                     copy.write(data[start : start + _PART])
-        except psycopg.Error as error:  # not by way of SQLAlchemy, which would have made it one of its own
+        except psycopg.Error as error:  # SQLAlchemy, which would wrap it, was not involved
             raise sa.exc.DBAPIError.instance(statement, None, error, psycopg.Error) from error
 
     def stage(self, connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> sa.TableClause:
@@ -105,7 +105,7 @@ class PostgreSQLRowLoading:
 
 
 def _plain(text: str) -> str:
-    """Text that goes past SQLAlchemy, which doubles what the driver would take for a parameter's mark."""
+    """Return text for use without SQLAlchemy, which has doubled the percent signs in it for the driver."""
     return text.replace("%%", "%")
 
 

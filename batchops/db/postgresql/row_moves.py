@@ -1,4 +1,4 @@
-"""Moving rows in PostgreSQL: the INSERT takes what the DELETE returns, in one statement."""
+"""Moves rows in PostgreSQL: the INSERT takes what the DELETE returns, in one statement."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ _CHANGES = sa.text(
 
 
 class PostgreSQLRowMoves:
-    """What is inserted is what was deleted, whatever others do, as long as nothing `changes` it."""
+    """Moves rows by one statement: it inserts exactly the deleted rows, unless a trigger or rule `changes` them."""
 
     one_statement = True
     limits = True

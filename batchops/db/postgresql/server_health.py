@@ -1,4 +1,4 @@
-"""What else matters on a PostgreSQL server: replicas, old snapshots, slots, prepared transactions."""
+"""What a plan reports about a PostgreSQL server: replicas, old snapshots, slots, prepared transactions."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 OLD = 5
-"""Seconds from which a transaction that holds back the clean-up of dead rows is worth a word."""
+"""Seconds after which a transaction that holds back the clean-up of dead rows is reported."""
 _REPLICAS = sa.text("""
 SELECT application_name || coalesce(' (' || state || ')', '') FROM pg_catalog.pg_stat_replication ORDER BY pid
 """)
@@ -27,12 +27,12 @@ WHERE NOT active AND (xmin IS NOT NULL OR restart_lsn IS NOT NULL) ORDER BY 1 LI
 
 
 def replicas(connection: sa.Connection) -> tuple[str, ...]:
-    """Standbys and subscribers that are connected."""
+    """Return the standbys and subscribers that are connected."""
     return tuple(connection.execute(_REPLICAS).scalars())
 
 
 def warnings(connection: sa.Connection) -> Iterator[str]:
-    """What keeps dead rows, or WAL, for longer than the job needs them."""
+    """Yield warnings about everything that keeps dead rows, or WAL, for longer than the job needs them."""
     for row in connection.execute(_SNAPSHOTS, {"old": OLD}):
         yield _snapshot(row)
     for name in connection.execute(_PREPARED).scalars():

@@ -1,4 +1,4 @@
-"""PostgreSQL's sessions: their settings, a watch over silent servers, and LISTEN."""
+"""PostgreSQL's sessions: their settings, a timeout for silent servers, and notifications."""
 
 import time
 from collections.abc import Generator
@@ -13,10 +13,10 @@ from batchops.db.sessions import SILENCE, Joined, Timeouts
 from batchops.db.urls import DatabaseAddress
 from batchops.errors import ConnectionLostError
 
-# Everything is SET LOCAL inside the transaction: behind a transaction pooler a session setting reaches
-# somebody else's session. row_security=off turns a hidden row into an error. The float and date styles make
-# a key's text exact whatever the database's own defaults are; DateStyle keeps the order of day and month. Without
-# jit = off a server takes a recursive query over few rows for a large one, and compiles it for a second each time.
+# Everything is SET LOCAL inside the transaction: behind a transaction pooler a session setting would reach another
+# client's session. row_security = off turns a hidden row into an error. The float and date styles make a key's text
+# exact whatever the database's defaults are; DateStyle keeps the order of day and month. Without jit = off the server
+# expects a recursive query over few rows to be large, and compiles it, which takes a second each time.
 _SETTINGS = (
     "SET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = {statement}; "
     "SET LOCAL idle_in_transaction_session_timeout = {statement}; SET LOCAL row_security = off; "
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class PostgreSQLSessions:
-    """Through psycopg; `settings` are sent with each BEGIN."""
+    """Connects through psycopg, and sends `settings` with each BEGIN."""
 
     one_writer = False
     locks_rows = True
@@ -46,7 +46,7 @@ class PostgreSQLSessions:
             isolation_level="AUTOCOMMIT",
             pool_size=connections,
             pool_timeout=30,
-            pool_reset_on_return=None,  # the borrower ends what is left open
+            pool_reset_on_return=None,  # `Database` rolls back before it returns a connection
             use_native_hstore=False,
         )
 
@@ -76,7 +76,7 @@ class PostgreSQLSessions:
         if joined is Joined.NOTHING:
             connection.exec_driver_sql(text)
             return
-        connection.begin()  # for SQLAlchemy alone, so that it will commit: it sends nothing
+        connection.begin()  # tells only SQLAlchemy, so that it will commit; nothing is sent
         joined_statements.send_later(connection, text, "COMMIT" if joined is Joined.BEGIN_AND_COMMIT else "")
 
     def begin_reading(self, connection: sa.Connection) -> None:
@@ -91,7 +91,7 @@ def _unsent_first(connection: sa.Connection, *_: object) -> None:
 
 
 class PostgreSQLNotifications:
-    """What comes by NOTIFY, from whichever session."""
+    """LISTEN and NOTIFY."""
 
     def listen(self, connection: sa.Connection, channel: str) -> None:
         name = connection.dialect.identifier_preparer.quote_identifier(channel)
@@ -104,21 +104,21 @@ class PostgreSQLNotifications:
         driver: Any = connection.connection.driver_connection
         try:
             return frozenset(one.channel for one in driver.notifies(timeout=seconds, stop_after=1))
-        except psycopg.Error as error:  # not by way of SQLAlchemy, which would translate it
+        except psycopg.Error as error:  # SQLAlchemy, which would wrap it, was not involved
             raise ConnectionLostError(f"The connection that listens was lost: {error}") from error
 
 
 class WatchedConnection(psycopg.Connection[Any]):
-    """Closes itself when one statement's answer, COMMIT's too, takes longer than `silence` seconds.
+    """A connection that closes itself when the answer to a statement or COMMIT takes longer than `silence` seconds.
 
-    The server ends statements that run too long. Where not even that is heard, the link is half open: TCP
-    keeps it for hours, as a peer or proxy may continue acknowledging what nobody reads.
+    The server ends statements that run too long. If not even that error arrives, the link is half open: TCP keeps it
+    for hours, as a peer or proxy may go on acknowledging data that no program reads.
     """
 
     silence: float = 60.0
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **options: Any) -> T:
-        """As psycopg's own, which wakes up several times a second in any case."""
+        """Wait as psycopg does, which wakes up several times a second, but no longer than `silence` seconds."""
         return super().wait(self._within(gen, time.monotonic() + self.silence), *args, **options)
 
     def _within(self, gen: Generator[Any, Any, T], deadline: float) -> Generator[Any, Any, T]:
@@ -136,14 +136,14 @@ class WatchedConnection(psycopg.Connection[Any]):
 
 
 def _connect(conninfo: str, silence: float) -> psycopg.Connection[Any]:
-    # AUTOCOMMIT at the driver: BEGIN is ours, in one message with its settings. No prepared
-    # statements: poolers lose them, and a plan for the condition's real values is the better one.
+    # The driver is in autocommit mode: batchops sends BEGIN itself, in one message with the settings. There are no
+    # prepared statements: poolers lose them, and a plan for the condition's real values is better.
     connection = WatchedConnection.connect(
         conninfo,
         autocommit=True,
         prepare_threshold=None,
         application_name="batchops",
-        client_encoding="utf8",  # else a SQL_ASCII database's texts come as bytes, and its own encoding bounds ours
+        client_encoding="utf8",  # otherwise SQL_ASCII databases return bytes, others limit texts to their own encoding
         connect_timeout=10,
         tcp_user_timeout=30000,
         keepalives_idle=30,

@@ -1,4 +1,4 @@
-"""What a PostgreSQL server can be watched for."""
+"""The signals of a PostgreSQL server, by name."""
 
 from collections.abc import Mapping
 

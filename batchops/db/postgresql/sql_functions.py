@@ -3,7 +3,7 @@
 from batchops.db.postgresql import literals
 from batchops.db.sql_functions import SqlFunctions, TimeFunction, listed
 
-# to_char and not a cast: the text of a cast follows the session's DateStyle.
+# to_char and not a cast: the text of a cast depends on the session's DateStyle.
 _ZONED = "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00'"
 _LOCAL = "to_char({}, 'YYYY-MM-DD HH24:MI:SS.US')"
 _PLAIN = "CAST({} AS text)"
@@ -88,4 +88,5 @@ SQL_FUNCTIONS = SqlFunctions(
     moments=frozenset({"now", "today", "yesterday", "tomorrow"}),
     time_types=frozenset({"date", "time", "timestamp", "timestamptz", "timetz"}),
 )
-"""What PostgreSQL 13 to 18 has; `statement_timestamp()` is pinned like `now()`, as both begin together."""
+"""The functions of PostgreSQL 13 to 18. `statement_timestamp()` is pinned as `now()` is: in one statement by itself
+both are the same."""

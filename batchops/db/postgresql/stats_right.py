@@ -1,4 +1,4 @@
-"""The right to see what other roles' sessions do, which PostgreSQL's statistics views ask for."""
+"""The right to see other roles' sessions, which PostgreSQL's statistics views require."""
 
 import sqlalchemy as sa
 
@@ -10,7 +10,7 @@ STATS = "pg_read_all_stats"
 
 
 def missing_stats_right(connection: sa.Connection, scope: Scope) -> str | None:
-    """The statement that gives it; None where the role has it."""
+    """Return the statement that grants the right; None where the role has it."""
     if connection.execute(_HELD, {"role": STATS}).scalar_one():
         return None
     return f"GRANT {STATS} TO {account(connection.dialect, scope.role)};"

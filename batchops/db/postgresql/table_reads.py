@@ -1,4 +1,4 @@
-"""Which tables a condition reads beside the rows that it is about, and the value of a sub-select as a literal."""
+"""The tables that a condition reads beside the rows that it is about, and the value of a sub-select as a literal."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -18,8 +18,8 @@ WITH RECURSIVE own AS (
 SELECT n.nspname::text, c.relname::text FROM own JOIN pg_catalog.pg_class c USING (oid)
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 """)
-# An immutable function reads no table, and one of C none that could be told. Every name that its text holds is
-# followed: a function that it calls may be the one that reads.
+# An immutable function reads no table, and what a C function reads cannot be known. Every name in a function's text
+# is followed, as the function may read tables through another one that it calls.
 _FUNCTIONS = sa.text("""
 WITH RECURSIVE f AS (
     SELECT p.oid, pg_catalog.pg_get_functiondef(p.oid) AS body FROM pg_catalog.pg_proc p
@@ -43,7 +43,7 @@ _ANY_LENGTH = {
     "bit": 'pg_catalog."bit"',
     "bit[]": 'pg_catalog."bit"[]',
 }
-"""Types whose plain name means a length of one."""
+"""Types whose plain name means a length of one, with names that mean any length."""
 _TYPE = sa.text("SELECT typtype FROM pg_catalog.pg_type WHERE oid = CAST(:name AS regtype)")
 
 
@@ -51,7 +51,7 @@ def tables_read(
     connection: sa.Connection, table: Table, condition: sa.ColumnElement[bool] | sa.TextClause,
     values: Sequence[sa.TextClause], functions: Collection[str],
 ) -> frozenset[TableName]:  # fmt: skip
-    """By the server's plan, in which each scan of a table has a name of its own; functions by their source."""
+    """Return the tables by the server's plan, where each scan has its own alias; those of functions by their source."""
     rows = sa.select(*values) if values else sa.select(sa.literal_column("1"))
     plan = plan_of(connection, rows.select_from(table.called).where(condition))
     scans: dict[TableName, set[str]] = defaultdict(set)
@@ -67,7 +67,7 @@ def tables_read(
 
 
 def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None:
-    """A literal of the same type; None for a record, which has none."""
+    """Return the value as a literal of the same type; None for a record, which has no literal."""
     value = sa.select(named).subquery("s")
     # A cast to text would cut the blanks that fill a char(n).
     text = "CASE WHEN pg_catalog.format('%L', v) <> 'NULL' THEN pg_catalog.format('%s', v) END"

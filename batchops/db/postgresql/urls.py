@@ -1,4 +1,4 @@
-"""PostgreSQL's URLs, read by libpq: PG*, services, pgpass and several hosts mean what they always do."""
+"""PostgreSQL's URLs, which libpq reads: PG* variables, services, pgpass and several hosts work as they do in psql."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ _UNPRINTED = {"password", "sslpassword", "oauth_client_secret", "scram_client_ke
 
 
 def read(parts: Parts, environ: Mapping[str, str]) -> DriverUrl:
-    """The conninfo that libpq gets, and the same as SQLAlchemy's URL."""
+    """Return the connection string that libpq gets, and the same as SQLAlchemy's URL."""
     refuse_unknown(parts.parameters, _KNOWN, "libpq")
     for host in parts.hosts.split(","):
         host_and_port(host)
@@ -38,7 +38,7 @@ def _url(options: dict[str, str]) -> sa.URL:
     for one in port.split(","):
         port_number(one)
     if several and port and "," not in port:
-        # libpq means one port for all of them, SQLAlchemy wants as many as there are hosts.
+        # For libpq one port counts for all hosts; SQLAlchemy needs one for each host.
         port = ",".join([port] * (host.count(",") + 1))
     by_parameter = several or host.startswith("/")
     rest = {name: value for name, value in options.items() if name not in {"host", "port", "user", "dbname"}}

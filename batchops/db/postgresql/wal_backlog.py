@@ -1,4 +1,4 @@
-"""WAL that a PostgreSQL server has to keep: for the consumers of logical slots, and until it is archived."""
+"""Signals about WAL that a PostgreSQL server has to keep: for logical slots, and for archiving."""
 
 import sqlalchemy as sa
 
@@ -12,7 +12,7 @@ SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), coalesce(conf
 FROM pg_catalog.pg_replication_slots WHERE slot_type = 'logical' AND coalesce(wal_status, '') <> 'lost'
 ORDER BY 1 DESC LIMIT 1
 """)
-# Names of WAL files: 8 digits each of the timeline, of 4 GiB of WAL, and of the file within these.
+# Names of WAL files have 8 digits each for the timeline, for the 4 GiB of WAL, and for the file within these.
 _ARCHIVE = sa.text("""
 SELECT current_setting('archive_mode') <> 'off' AS archives, last_archived_wal AS archived,
        pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()) AS current,
@@ -34,7 +34,7 @@ class _ArchiveBacklog:
 
 
 def _number(name: str, files: int) -> int:
-    """Of a WAL file, or of the one that a backup's name begins with; ValueError for another."""
+    """Return the number of the WAL file that the name, or a backup's name, begins with; ValueError for another name."""
     return int(name[8:16], 16) * int(files) + int(name[16:24], 16)
 
 

@@ -1,4 +1,4 @@
-"""How much WAL a PostgreSQL server writes in a second, for all sessions."""
+"""The signal `wal-rate` of PostgreSQL: the bytes of WAL that all sessions together write in a second."""
 
 import time
 from collections.abc import Callable
@@ -9,11 +9,11 @@ from batchops.db.signals import Measured, ServerSignal
 
 _NOW = sa.text("SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), '0/0')::bigint")
 SHORTEST = 0.5
-"""Seconds between two readings that tell a rate."""
+"""The shortest time, in seconds, between two readings from which a rate is computed."""
 
 
 class WalRate:
-    """From one reading to the next."""
+    """Computes the rate from one reading to the next."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
