@@ -1,4 +1,4 @@
-"""Addresses in MySQL and MariaDB: the whole columns of a key, packed by the server into one text."""
+"""Addresses in MySQL and MariaDB: integer keys, which the server packs into one text."""
 
 from array import array
 from collections.abc import Iterator, Sequence
@@ -13,11 +13,14 @@ from batchops.db.types import KeyValue
 
 _WHOLE = ("tinyint", "smallint", "mediumint", "int", "integer", "bigint")
 _MOST_BYTES = 8 << 20
-"""Of one text: below what a server sends in one row, by default."""
+"""The most bytes of one text: less than what a server sends in one row by default."""
 
 
 class MySQLWholeKeys:
-    """`GROUP_CONCAT` packs them: PyMySQL takes longer for a row of its own than the server does to delete it."""
+    """Addresses by integer columns, packed by `GROUP_CONCAT`.
+
+    With a result row for each address, PyMySQL would take longer for it than the server takes to delete the row.
+    """
 
     look_up = 3.0
     longest_list = 20_000
@@ -40,7 +43,7 @@ class MySQLWholeKeys:
         yield numbers
 
     def among(self, table: Table, names: Sequence[str], addresses: "array[int]") -> sa.ColumnElement[bool]:
-        """A list of literals: as values each would be put in its place in the text one by one."""
+        """Return the condition with a list of literals: PyMySQL would write bound values into the text one by one."""
         columns = [table.called.c[quoted(name)] for name in names]
         width = len(columns)
         if width == 1:

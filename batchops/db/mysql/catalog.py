@@ -22,8 +22,8 @@ FROM information_schema.tables
 WHERE table_name = :name AND table_schema = coalesce(:schema, database())
 """)
 
-# DEFAULT_GENERATED, which MySQL says of a default that is an expression, is no generated column; and GENERATED,
-# as a name, is reserved there.
+# DEFAULT_GENERATED, which MySQL reports for a default that is an expression, does not mean a generated column; and
+# GENERATED is a reserved word there.
 _LISTED = """
 SELECT table_schema AS s, table_name AS n, table_type AS kind, table_rows AS estimate, engine,
        data_length + index_length AS size
@@ -45,7 +45,7 @@ WHERE (__tables__) AND non_unique = 0 AND index_type = 'BTREE'
 ORDER BY table_schema, table_name, index_name <> 'PRIMARY', index_name, seq_in_index
 """
 
-# InnoDB writes names as file names, and a partition as a table of its own.
+# InnoDB encodes names as file names, and lists a partition as a table of its own.
 _TABLE_ID = """
 SELECT table_id FROM information_schema.{view}
 WHERE name = CONCAT(CONVERT(CONVERT(COALESCE(:schema, DATABASE()) USING filename) USING binary), '/',
@@ -65,13 +65,13 @@ SELECT version() AS version, database() AS db, current_user() AS role, @@session
 
 
 def find(connection: sa.Connection, schema: str | None, name: str) -> Table | None:
-    """The table of that name, compared as the server itself compares names."""
+    """Return the table of that name; the server itself compares the names."""
     row = connection.execute(_FIND, {"schema": schema, "name": name}).first()
     return None if row is None else _described(connection, [row])[0]
 
 
 def find_all(connection: sa.Connection, names: Sequence[tuple[str | None, str]]) -> list[Table]:
-    """Those that are there of many tables, by four statements for each schema."""
+    """Return those of the tables that exist, by four statements for each schema."""
     if not names:
         return []
     current = str(connection.execute(_CURRENT).scalar())
@@ -91,7 +91,7 @@ def _described(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[T
     parts_of = groupby(rows_about(connection, _KEYS, names), key=lambda part: (part.s, part.n, part.name))
     for (s, n, index), parts in parts_of:
         listed = list(parts)
-        # An index on a prefix or an expression does not name each row; nor does one with NULLs.
+        # An index on a prefix or an expression does not identify each row; neither does one with NULLs.
         if all(p.part is None and not p.nullable and p.col is not None for p in listed):
             keys[s, n].append(Key(tuple(p.col for p in listed), index == "PRIMARY"))
     current = connection.execute(_CURRENT).scalar()
@@ -111,22 +111,22 @@ def _described(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[T
 
 
 def unlabelled(label: str) -> tuple[str | None, str]:
-    """A label leaves out the current database."""
+    """Return schema and name for a label, which leaves out the current database."""
     schema, dot, name = label.partition(".")
     return (schema, name) if dot else (None, label)
 
 
 def tables(connection: sa.Connection) -> Sequence[str]:
-    """Tables of the current database."""
+    """Return the tables of the current database."""
     return list(connection.execute(_TABLES).scalars())
 
 
 class MySQLCatalog:
-    """By information_schema, as far as this account may look into it."""
+    """Reads information_schema, as far as this account may see it."""
 
     product = "MySQL"
     table_ids = "innodb_tables"
-    """The view of information_schema with InnoDB's own table ids."""
+    """The view of information_schema that has InnoDB's own table ids."""
     find = staticmethod(find)
     find_all = staticmethod(find_all)
     unlabelled = staticmethod(unlabelled)
@@ -134,7 +134,7 @@ class MySQLCatalog:
     hides = staticmethod(hides)
 
     def server(self, connection: sa.Connection) -> Server:
-        """The server and the session."""
+        """Return the server, and the session's account and time zone."""
         row = connection.execute(_SERVER).one()
         return Server(
             product=self.product,
@@ -146,7 +146,7 @@ class MySQLCatalog:
         )
 
     def table_identity(self, connection: sa.Connection, table: Table) -> TableIdentity:
-        """InnoDB's table id, for the right PROCESS; TRUNCATE, OPTIMIZE and a rebuilding ALTER change it too."""
+        """Return InnoDB's table id, which needs the right PROCESS; TRUNCATE, OPTIMIZE and some ALTERs change it too."""
         query = sa.text(_TABLE_ID.format(view=self.table_ids))
         try:
             number = connection.execute(query, {"schema": table.schema, "name": table.name}).scalar()

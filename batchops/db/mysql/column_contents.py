@@ -29,10 +29,10 @@ _KINDS: tuple[tuple[tuple[str, ...], Kind], ...] = (
 
 
 class MySQLContents:
-    """By column_type and information_schema."""
+    """Tells what a column can hold by column_type and information_schema."""
 
     same_check_table = ""
-    """What else tells the checks of two tables apart; here a name is one schema's own."""
+    """The condition that tells the checks of two tables apart; MySQL needs none, as names are unique in a schema."""
 
     def kind(self, connection: sa.Connection, table: Table, column: Column) -> Kind:  # noqa: ARG002  the type says it
         type = column.type.lower()
@@ -47,7 +47,7 @@ class MySQLContents:
             try:
                 refusal = refused_by(connection, column, sa.literal(value), [check])
             except DBAPIError:
-                continue  # it names another column too
+                continue  # the check reads another column too
             if refusal:
                 return refusal
         return None
@@ -70,7 +70,7 @@ class MySQLContents:
                 most = _LENGTH.match(type.lower())
                 return f"its type is {type}" if most and len(value) > int(most[1]) else None
             case Kind.TIME:
-                zero = value.startswith("0000-00-00")  # a cast gives NULL for it under some modes
+                zero = value.startswith("0000-00-00")  # under some modes a cast returns NULL for it
                 read = sa.select(sa.cast(sa.literal(value), sa.DateTime()))
                 return None if zero or connection.execute(read).scalar() is not None else f"its type is {type}"
             case Kind.OTHER:
@@ -79,7 +79,7 @@ class MySQLContents:
                 return None if _NUMBER.fullmatch(value) else f"its type is {type}"
 
     def named(self, column: Column, value: str) -> str | int:
-        # A text's own bits would be stored: '1' as 49.
+        # Of a text, the bits of its bytes would be stored: of '1' the number 49.
         return int(value) if column.type.lower().startswith("bit") else value
 
     def now(self, column: Column) -> sa.ColumnElement[Any]:

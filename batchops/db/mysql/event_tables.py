@@ -1,4 +1,4 @@
-"""Event tables in MySQL and MariaDB."""
+"""How MySQL and MariaDB make and read event tables, and PyMySQL's part in a user's own transaction."""
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,8 +11,8 @@ from batchops.db.event_tables import EventTables
 from batchops.db.mysql.keys import text_of
 from batchops.db.table import Column, Table, quoted
 
-# Of no table in particular: which tables a transaction has locked is not shown. Readers have locked none.
-# Not by trx_id: a transaction gets another one with its first change.
+# Transactions that have locked any table: the server does not show which ones. Readers have locked none.
+# The name is not trx_id: a transaction gets another one with its first change.
 _WRITERS = sa.text(
     "SELECT concat(trx_mysql_thread_id, ' ', trx_started) FROM information_schema.innodb_trx"
     " WHERE (trx_tables_locked > 0 OR trx_rows_modified > 0) AND trx_mysql_thread_id <> connection_id()"
@@ -22,7 +22,7 @@ _LIST = 1_000
 
 
 class MySQLEvents:
-    """An index in the order of sending, and rows that writers lock to wait for each other."""
+    """Uses an index by the time of sending, and rows that writers lock to wait for each other."""
 
     types: Mapping[str, str] = {
         "id": "bigint NOT NULL AUTO_INCREMENT PRIMARY KEY",
@@ -55,7 +55,7 @@ class MySQLEvents:
     def writers(self, connection: sa.Connection, table: Table) -> frozenset[str] | None:  # noqa: ARG002  see above
         try:
             return frozenset(connection.execute(_WRITERS).scalars())
-        except DBAPIError:  # the right PROCESS is needed, which a plain role has not
+        except DBAPIError:  # it needs the right PROCESS, which an ordinary account does not have
             return None
 
     def disorder(self, *_: object) -> str | None:
@@ -70,7 +70,7 @@ class MySQLEvents:
 
 
 class PyMySQL:
-    """How PyMySQL is spoken to in a user's own transaction."""
+    """How to use PyMySQL in a user's own transaction."""
 
     quote, place, binary = "`", "%s", ""
     events: EventTables = MySQLEvents()

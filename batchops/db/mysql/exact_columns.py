@@ -1,4 +1,4 @@
-"""MariaDB's and MySQL's values as exact text; what a file's types cannot hold of them (zero dates …) is text."""
+"""MariaDB's and MySQL's values as exact text; types with values that a file's types lack (zero dates …) are text."""
 
 import re
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ _BYTES = (
 )  # fmt: skip
 _MOMENTS = ("date", "datetime", "timestamp", "time", "year")
 _SERVERS = ("json", "inet4", "inet6", "uuid")
-"""What the driver may take for something else than the server's own text."""
+"""Types that the driver may return as something else than the server's own text."""
 
 
 class MySQLExactColumns:
-    """By column_type."""
+    """Tells how a column's values are written as text by its column_type."""
 
     family = "mysql"
 
@@ -44,9 +44,9 @@ class MySQLExactColumns:
 
     @staticmethod
     def spelled(own: sa.ColumnElement[Any], column: ExactColumn) -> sa.ColumnElement[Any]:
-        """What to select for the column's own value."""
+        """Return what to select to get the column's exact value."""
         word = _word(column.sql_type)
-        if word == "float":  # the server shows six digits of it
+        if word == "float":  # the server returns only six digits of it
             return sa.cast(own, DOUBLE(asdecimal=False))
         if word == "bit":
             return own + sa.literal_column("0")

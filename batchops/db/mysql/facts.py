@@ -1,4 +1,4 @@
-"""What hangs on a MariaDB or MySQL table, and what its plans read whole."""
+"""What depends on a MariaDB or MySQL table, and which tables a plan reads from end to end."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -63,7 +63,7 @@ _ROLLS_BACK = {"InnoDB", "ndbcluster", "ROCKSDB"}
 
 
 class MySQLFacts:
-    """By information_schema, as far as this account may look into it, and EXPLAIN."""
+    """Finds the facts in information_schema, as far as this account may see it, and by EXPLAIN."""
 
     new_index = "CREATE INDEX …"
     value_literal = staticmethod(table_reads.value_literal)
@@ -78,7 +78,7 @@ class MySQLFacts:
         return table_reads.tables_read(connection, self.planner, table, condition, values, functions)
 
     def of(self, connection: sa.Connection, table: Table) -> TableFacts:
-        """What hangs on the table. Foreign keys of tables that this account may not see stay unseen."""
+        """Return what depends on the table; foreign keys of tables that this account may not see are missing."""
         about = connection.execute(_TABLE, {"schema": table.schema, "name": table.name}).one()
         where = {"schema": about.s, "name": table.name}
         rolls_back = _rolls_back(about.engine)
@@ -100,7 +100,7 @@ class MySQLFacts:
         )
 
     def guards(self, connection: sa.Connection, tables: Sequence[Table]) -> Mapping[TableName, TableFacts]:
-        """By three statements for each schema."""
+        """Return `Facts.guards` of all the tables, by three statements for each schema."""
         current = str(connection.execute(sa.text("SELECT database()")).scalar())
         placed = [(table.schema or current, table) for table in tables]
         firing = _triggers(connection, placed)
@@ -114,7 +114,7 @@ class MySQLFacts:
     def full_reads(
         self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update
     ) -> Sequence[FullRead]:
-        """Rows of EXPLAIN of type ALL or index."""
+        """Return the tables for which EXPLAIN has the type ALL or index."""
         limited = isinstance(statement, sa.Select) and statement._limit_clause is not None
         rows = self.planner.rows(connection, statement)
         return [
@@ -126,7 +126,7 @@ class MySQLFacts:
         ]
 
     def count_within(self, connection: sa.Connection, rows: sa.Select[Any], seconds: float) -> int | None:
-        """By a timeout of this statement's own."""
+        """Count with a timeout for this statement alone."""
         counted = sa.select(sa.func.count()).select_from(rows.subquery())
         try:
             return int(self.scalar_within(connection, counted, seconds))
@@ -136,12 +136,12 @@ class MySQLFacts:
             return None
 
     def scalar_within(self, connection: sa.Connection, select: sa.Select[Any], seconds: float) -> Any:
-        """The one value of `select`; a timeout where that takes longer."""
+        """Return the single value of `select`; the server's timeout error if that takes longer than `seconds`."""
         hint = f"/*+ MAX_EXECUTION_TIME({max(1, round(seconds * 1000))}) */"
         return connection.execute(select.prefix_with(hint)).scalar_one()
 
     def free_bytes(self, connection: sa.Connection) -> int | None:  # noqa: ARG002  MySQL does not tell
-        """On the disk of the data directory."""
+        """Return the free bytes on the disk of the data directory; None where the server does not tell."""
         return None
 
 
@@ -152,7 +152,7 @@ def _rolls_back(engine: str | None) -> bool:
 def _triggers(
     connection: sa.Connection, tables: Sequence[tuple[str, Table]]
 ) -> Mapping[TableName, tuple[Trigger, ...]]:  # fmt: skip
-    """By table; each comes with the schema that it lies in."""
+    """Return the triggers of each table; each of `tables` comes with the name of its schema."""
     labels = {(table.schema, table.name): table.label for _, table in tables}
     names = [(schema, table.name) for schema, table in tables]
     rows = rows_about(connection, _TRIGGERS, names, "event_object_schema", "event_object_table")
@@ -163,7 +163,7 @@ def _triggers(
 
 
 def _references(connection: sa.Connection, parent: OtherTable, schema: str) -> Iterator[Reference]:
-    """Those of `parent`, then on from every child that cascades."""
+    """Yield the foreign keys that refer to `parent`, then those that refer to each child that cascades."""
     seen: set[tuple[str, str]] = set()
     waiting = [(parent, schema)]
     first = parent
@@ -181,7 +181,7 @@ def _references(connection: sa.Connection, parent: OtherTable, schema: str) -> I
 
 
 def _rules(connection: sa.Connection, row: sa.Row[Any]) -> tuple[str, str]:
-    """ON DELETE and ON UPDATE, also where information_schema hides them from this account."""
+    """Return ON DELETE and ON UPDATE, also where information_schema hides them from this account."""
     if row.on_delete is not None:
         return row.on_delete, row.on_update
     return rules_of(connection, row.s, row.n).get(row.name, (RESTRICT, RESTRICT))
@@ -199,7 +199,7 @@ def _reference(
         on_delete=RESTRICT if rules[0] == NO_ACTION else rules[0],
         on_update=RESTRICT if rules[1] == NO_ACTION else rules[1],
         direct=direct,
-        indexed=True,  # the server makes one where there is none, and keeps it
+        indexed=True,  # the server makes an index where there is none, and keeps it
     )
 
 

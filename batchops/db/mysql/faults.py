@@ -1,4 +1,4 @@
-"""PyMySQL's errors as faults, in one table of MySQL's and MariaDB's error numbers."""
+"""Which fault each of PyMySQL's errors is, by a table of MySQL's and MariaDB's error numbers."""
 
 from collections.abc import Sequence
 
@@ -78,7 +78,7 @@ _NUMBERS: dict[Fault, tuple[int, ...]] = {
     ),
 }
 _FAULTS = {number: fault for fault, numbers in _NUMBERS.items() for number in numbers}
-# For numbers not in the table: the class of the SQLSTATE, which PyMySQL keeps since 1.2.
+# For numbers that are not in the table: the class of the SQLSTATE, which PyMySQL keeps since 1.2.
 _STATES = {
     "08": Fault.CONNECTION_LOST,
     "22": Fault.ROW_REFUSED,
@@ -88,20 +88,20 @@ _STATES = {
 
 
 def classify(error: BaseException) -> Fault:
-    """The fault that a PyMySQL error is."""
+    """Return the fault that a PyMySQL error stands for."""
     error = driver_error(error)
     if not isinstance(error, pymysql.err.Error):
         return Fault.OTHER
     number = error.args[0] if error.args else None
     if not isinstance(number, int):
-        # The only error without a number that is no bug: the socket was closed underneath.
+        # The only error without a number that is not a bug: the socket was closed during the call.
         return Fault.CONNECTION_LOST if "Already closed" in str(number) else Fault.OTHER
     state = str(getattr(error, "sqlstate", None) or "")
     return _FAULTS.get(number) or _STATES.get(state[:2], Fault.OTHER)
 
 
 def message(error: BaseException) -> str:
-    """The server's text; of a syntax error without the SQL that it repeats."""
+    """Return the server's message, without the SQL that the one for a syntax error repeats."""
     error = driver_error(error)
     text = str(error.args[-1]) if error.args else str(error)
     if error.args and error.args[0] == 1064:

@@ -1,4 +1,4 @@
-"""How long a Galera cluster kept this node from writing, so that its slowest node can follow."""
+"""The signal `flow-control`: the share of time in which a Galera cluster paused writes for its slowest node."""
 
 import time
 from collections.abc import Callable
@@ -9,12 +9,12 @@ from batchops.db.signals import Measured, ServerSignal
 from batchops.errors import RefusedError
 
 SHORTEST = 0.5
-"""Seconds between two readings that tell a share."""
+"""The shortest time, in seconds, between two readings from which a share is computed."""
 _STATUS = "SHOW GLOBAL STATUS WHERE variable_name IN ('wsrep_cluster_status', 'wsrep_flow_control_paused_ns')"
 
 
 class FlowControl:
-    """From one reading to the next: the server's own share is since its start, or since FLUSH STATUS."""
+    """Computes the share from one reading to the next: the server's own covers the time since start or FLUSH STATUS."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -1,4 +1,4 @@
-"""Foreign keys by information_schema."""
+"""Reads foreign keys from information_schema."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -43,7 +43,10 @@ _CURRENT = sa.text("SELECT database()")
 
 
 class MySQLForeignKeys:
-    """As far as this account may see the tables. Any session may have had foreign_key_checks off."""
+    """Reads the keys of the tables that this account may see.
+
+    None counts as validated, as any session may have had foreign_key_checks off.
+    """
 
     in_this_order = "STRAIGHT_JOIN"
     stops_early = False
@@ -58,7 +61,7 @@ class MySQLForeignKeys:
         ]
 
     def partitions(self, connection: sa.Connection) -> Mapping[TableName, TableName]:  # noqa: ARG002
-        """None is a table of its own here."""
+        """Return nothing: a partition is not a table of its own here."""
         return {}
 
     def indexes(self, connection: sa.Connection, tables: Sequence[Table]) -> Indexes:
@@ -68,7 +71,7 @@ class MySQLForeignKeys:
         current = str(connection.execute(_CURRENT).scalar())
         rows = rows_about(connection, _INDEXES, [(s or current, n) for s, n in found])
         for (s, n, _), parts in groupby(rows, key=lambda r: (r.s, r.n, r.name)):
-            # An index on a prefix is of use up to there; so is one on an expression.
+            # An index is useful only up to a column that it has a prefix of, and up to an expression.
             found[s, n].append(tuple("" if part.part is not None else part.col or "" for part in parts))
         return found
 
@@ -76,13 +79,13 @@ class MySQLForeignKeys:
         return True
 
     def refuses_each(self, connection: sa.Connection, table: Table) -> bool:  # noqa: ARG002
-        """InnoDB looks at each row."""
+        """Always true: InnoDB checks each deleted row by itself."""
         return True
 
     def in_order(
         self, table: Table, names: Sequence[str], keys: Sequence[KeyValue]
     ) -> sa.ColumnElement[bool] | None:  # fmt: skip
-        """Sorted by the place in the list, where one column names a row."""
+        """Return the order by the place in the list, if the key has one column; None for others."""
         if len(names) > 1:
             return None
         return InOrder(sa.func.field(table.called.c[quoted(names[0])], *(key[0] for key in keys)))
@@ -92,26 +95,31 @@ class MySQLForeignKeys:
         return InOrder(*(column.desc() if downwards else column.asc() for column in columns))
 
     def defer(self, connection: sa.Connection) -> None:
-        """No key of InnoDB can be deferred."""
+        """Do nothing: no key of InnoDB can be deferred."""
 
 
 def _connected(rows: Sequence[sa.Row[Any]], schemas: set[str | None]) -> list[sa.Row[Any]]:
-    """Those of the schemas that references connect with these; a server may have thousands of others."""
+    """Return the rows of these schemas and of all that foreign keys connect with them.
+
+    A server may have thousands of others.
+    """
     while further := {row.s for row in rows if row.parent_s in schemas} - schemas:
         schemas |= further
     return [row for row in rows if row.s in schemas]
 
 
 def rules_of(connection: sa.Connection, schema: str | None, name: str) -> dict[str, tuple[str, str]]:
-    """ON DELETE and ON UPDATE by constraint, from the table's DDL: an account that may only read a table sees them
-    nowhere else."""
+    """Return ON DELETE and ON UPDATE of each constraint from the table's DDL.
+
+    An account that may only read a table cannot see them elsewhere.
+    """
     table = connection.dialect.identifier_preparer.format_table(sa.table(quoted(name), schema=schema))
     try:
         ddl = connection.exec_driver_sql(f"SHOW CREATE TABLE {table.replace('%', '%%')}").one()[1]
     except DBAPIError as error:
         if classify(driver_error(error)) not in (Fault.NO_TABLE, Fault.LOGIN, Fault.DENIED):
             raise
-        return {}  # dropped since, or not this account's to see: another schema's, for the most part
+        return {}  # the table was dropped, or this account may not see it: mostly a table of another schema
     return {
         found["name"].replace("``", "`"): (found["on_delete"] or NO_ACTION, found["on_update"] or NO_ACTION)
         for found in _CONSTRAINT.finditer(ddl)

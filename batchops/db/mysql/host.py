@@ -1,4 +1,4 @@
-"""What a MariaDB or MySQL server's host tells where the server is on this one, or tells itself."""
+"""Signals about the host of a MariaDB or MySQL server: read directly on this host, or from the server."""
 
 import os
 import socket
@@ -13,13 +13,13 @@ from batchops.errors import RefusedError
 
 
 def _folder_here(connection: sa.Connection) -> str | None:
-    """The data directory, where the server runs on this host; None where it does not."""
+    """Return the data directory if the server runs on this host; None if it does not."""
     host, folder = connection.exec_driver_sql("SELECT @@hostname, @@datadir").one()
     return str(folder) if host == socket.gethostname() and os.path.isdir(str(folder)) else None
 
 
 class FreeDisk:
-    """By the plugin DISKS of MariaDB, else by the host."""
+    """The free disk space of the data directory, by MariaDB's plugin DISKS, else by this host."""
 
     def read(self, connection: sa.Connection) -> Measured:
         told = free_bytes(connection)
@@ -33,7 +33,7 @@ class FreeDisk:
 
 
 class ActivePerCpu:
-    """The CPUs are counted once."""
+    """The threads at work for each CPU of the server; the CPUs are counted once."""
 
     def __init__(self, scope: Scope) -> None:
         self._running = ThreadsRunning(scope)

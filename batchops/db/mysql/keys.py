@@ -1,4 +1,4 @@
-"""Keys in MySQL and MariaDB: the driver's own values."""
+"""Keys in MySQL and MariaDB: values as the driver gives them."""
 
 import ipaddress
 import re
@@ -29,23 +29,23 @@ BINARY = ("binary", "varbinary", "blob", "tinyblob", "mediumblob", "longblob", "
 """Types whose values are bytes."""
 _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "integer": 32, "bigint": 64}
 _ZERO = re.compile(r"(?:0000-00-00|[0-9]{4}-[0-9]{2}-00|[0-9]{4}-00-00)([ T]00:00:00(\.0+)?)?")
-"""Dates of the server's own, which no calendar has."""
+"""Dates that only the server has and no calendar: zero dates, month 0 and day 0."""
 _SPAN = re.compile(r"-?\d{1,3}:[0-5]?\d(:[0-5]?\d(\.\d{1,6})?)?")
 
 
 def refusal(column: Column) -> str | None:
-    """Types whose order and comparison disagree, or that do not come back exactly."""
+    """Return why the type cannot be followed: its order and comparison disagree, or its values are not read exactly."""
     kind = base(column)
     return f"type {kind} {_REFUSED[kind]}" if kind in _REFUSED else None
 
 
 def out(table: Table, name: str) -> sa.ColumnElement[Any]:
-    """The key column as it is."""
+    """Return the key column unchanged."""
     return table.called.c[quoted(name)]
 
 
 def exact(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """As it is."""
+    """Return the column unchanged."""
     return column
 
 
@@ -56,11 +56,14 @@ BY_INDEX = "FORCE INDEX (PRIMARY)"
 
 
 def by_index(table: Table, names: Sequence[str], statement: Written) -> Written:
-    """A small table is scanned otherwise, and each row that others have locked is waited for."""
+    """Return the statement with a hint to use the primary key, if that is the key.
+
+    Otherwise the server scans a small table, and waits for each row that others have locked.
+    """
     if not any(key.primary and key.columns == tuple(names) for key in table.keys):
         return statement
     hinted = statement.with_hint(BY_INDEX, table.called)
-    # Only a DELETE that says from which of its tables takes a hint.
+    # A DELETE takes a hint only if it names the table that it deletes from (DELETE t FROM t …).
     return hinted.prefix_with(_name(table)) if isinstance(hinted, sa.Delete) else hinted
 
 
@@ -72,13 +75,13 @@ def _name(table: Table) -> sa.ColumnElement[Any]:
 
 
 def between(table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -> KeyValue | None:  # noqa: ARG001
-    """Halfway by number where the first column is a whole one; the other columns' values only have to be valid."""
+    """Return a key halfway by the first column's whole numbers, else None; other columns keep the values of `low`."""
     middle = midpoint(low, high) if type(low[0]) is int else None
     return None if middle is None else (middle, *low[1:])
 
 
 def text_of(table: Table, name: str) -> sa.ColumnElement[str]:
-    """The column as text, the same for the same value alone; bytes, which are no text, in hexadecimal digits."""
+    """Return the column as text, which differs for different values; bytes are written in hexadecimal digits."""
     column, kind = table.called.c[quoted(name)], base(table.column(name))
     shown = sa.func.lower(sa.func.hex(column)) if kind in BINARY else column
     converted: sa.ColumnElement[str] = sa.func.convert(
@@ -88,17 +91,20 @@ def text_of(table: Table, name: str) -> sa.ColumnElement[str]:
 
 
 def base(column: Column) -> str:
-    """Its type without length and attributes."""
+    """Return the column's type without length and attributes."""
     return column.type.split("(")[0].split(" ")[0].lower()
 
 
 def _sent(sent: Any) -> Any:
-    """A TIME goes as text: PyMySQL writes a negative one wrong, and SQLAlchemy takes it for a date in a list."""
+    """Return the value as it is to be sent: a TIME as text.
+
+    PyMySQL writes a negative TIME wrong, and SQLAlchemy treats one in a list as a date.
+    """
     return span(sent) if isinstance(sent, timedelta) else sent
 
 
 def _spelled(table: Table, names: Sequence[str], key: KeyValue, last: str) -> sa.ColumnElement[bool]:
-    """(a, b) > (x, y) as an OR: MariaDB uses the index for this and scans by the row comparison."""
+    """Return (a, b) > (x, y) written as an OR, for which MariaDB uses the index; a row comparison makes it scan."""
     columns = [table.called.c[quoted(name)] for name in names]
     values: list[sa.ColumnElement[Any]] = [sa.bindparam(None, _sent(v)) for v in key]
     strict = last[0]
@@ -110,22 +116,22 @@ def _spelled(table: Table, names: Sequence[str], key: KeyValue, last: str) -> sa
 
 
 def after(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
-    """Rows behind the key."""
+    """Return the condition for the rows after the key."""
     return _spelled(table, names, key, ">")
 
 
 def since(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
-    """Rows from the key on."""
+    """Return the condition for the rows from the key on, with that row."""
     return _spelled(table, names, key, ">=")
 
 
 def upto(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
-    """Rows up to and with the key."""
+    """Return the condition for the rows up to the key, with that row."""
     return _spelled(table, names, key, "<=")
 
 
 def among(table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
-    """A list of values; spelled out where the key has several columns, for the optimiser again."""
+    """Return the condition as a list of values; for several columns with ORs, so that the server uses the index."""
     columns = [table.called.c[quoted(name)] for name in names]
     if len(columns) == 1:
         return columns[0].in_([_sent(key[0]) for key in keys])
@@ -196,7 +202,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
 
 
 class MySQLKeys:
-    """What statements need to know of keys."""
+    """The keys of MySQL and MariaDB, from the functions of this module."""
 
     row_id: str | None = None
     row_id_moves = False

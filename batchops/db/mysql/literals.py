@@ -15,13 +15,13 @@ _NUMBERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint", "deci
 
 
 def literal(value: Value) -> str:
-    """Typed where there is a type for it; a duration is what may stand behind + or -."""
+    """Return the value as a literal, with its type where there is one; a duration can only follow + or -."""
     match value:
         case bool():
             return "TRUE" if value else "FALSE"
         case str():
             text = quoted_text(value)
-            # Whether a backslash escapes hangs on sql_mode; hexadecimal digits mean the same in any.
+            # sql_mode decides whether a backslash is an escape; hexadecimal digits mean the same under each.
             return f"_utf8mb4 X'{value.encode().hex()}'" if "\\" in value else text
         case datetime() if value.tzinfo is not None:
             raise UsageError(
@@ -40,21 +40,24 @@ def literal(value: Value) -> str:
 
 
 def _counts(column: Column) -> bool:
-    """Whether it counts time in a number."""
+    """Whether the column holds times as numbers."""
     return column.type.split("(")[0].split(" ")[0].lower() in _NUMBERS
 
 
 def _word(table: Table, column: Column, point: str) -> str:
-    """The word before a literal of its type; UsageError for what is no time. `point`: the cut-off, for people."""
+    """Return the keyword before a literal of the column's type; UsageError if the column holds no times.
+
+    `point` is the cut-off for the hint.
+    """
     base = column.type.split("(")[0].split(" ")[0].lower()
     if base not in _WORDS:
-        # A zone or digits behind the seconds are an error to an UPDATE that casts them.
+        # An UPDATE that casts a text with a zone, or with digits after the seconds, fails; hence the LEFT.
         raise no_time(table, column, "date, datetime or timestamp", f"CAST(LEFT({{}}, 19) AS datetime) < {point}", "`")
     return _WORDS[base]
 
 
 def before(connection: sa.Connection, table: Table, column: Column, moment: str) -> str:
-    """The moment as written, read by the server in the session's zone."""
+    """Return the moment as written, which the server reads in the session's zone."""
     point = datetime.fromisoformat(moment)
     if _counts(column):
         unit = epoch_columns.unit_in(connection, table, column)
@@ -62,7 +65,7 @@ def before(connection: sa.Connection, table: Table, column: Column, moment: str)
         local = point.timestamp() if point.tzinfo else connection.execute(read_here, {"moment": moment}).scalar_one()
         return epoch_columns.literal(unit, local)
     word = _word(table, column, f"'{moment}'")
-    # MariaDB's own reading drops a zone, with a warning that nobody sees.
+    # MariaDB itself would ignore the zone, with only a warning that no user sees.
     here = "convert_tz(:moment, '+00:00', @@session.time_zone)" if point.tzinfo else ":moment"
     plain = point.astimezone(UTC).replace(tzinfo=None) if point.tzinfo else point
     kind = "date" if word == "DATE" else "datetime(6)"
@@ -72,7 +75,7 @@ def before(connection: sa.Connection, table: Table, column: Column, moment: str)
 
 
 def ago(connection: sa.Connection, table: Table, column: Column, ago: timedelta) -> str:
-    """The server's now less `ago`."""
+    """Return the server's current time minus `ago`."""
     if _counts(column):
         now = connection.execute(sa.text("SELECT unix_timestamp(now(6))")).scalar_one()
         seconds = now - Decimal(ago // timedelta(microseconds=1)) / 1_000_000
@@ -86,7 +89,7 @@ def ago(connection: sa.Connection, table: Table, column: Column, ago: timedelta)
 
 
 class MySQLCutoffs:
-    """By the column's type, or by what is in it."""
+    """Writes points in time by the column's type, or by the numbers that the column holds."""
 
     unset_time: str | None = "0"
     before = staticmethod(before)

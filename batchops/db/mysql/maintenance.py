@@ -1,4 +1,4 @@
-"""ANALYZE TABLE in MySQL and MariaDB, which purge deleted rows by themselves."""
+"""ANALYZE TABLE in MySQL and MariaDB; these servers purge deleted rows by themselves, so there is no VACUUM."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ WHERE table_schema = coalesce(:schema, database()) AND table_name = :name
 
 
 class MySQLMaintenance:
-    """Only a rewrite of the table gives space back to the disk."""
+    """Runs ANALYZE TABLE and measures freed space; only a rewrite of the table returns space to the disk."""
 
     def space(self, connection: sa.Connection, table: Table) -> TableSpace:
         row = connection.execute(_SPACE, {"schema": table.schema, "name": table.name}).one()

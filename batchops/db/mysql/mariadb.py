@@ -1,4 +1,4 @@
-"""MariaDB: MySQL but for what is here."""
+"""MariaDB's capabilities: those of MySQL, with the differences that are in this file."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ _REFERRED_TO = (1217, 1451)
 
 
 class MariaDBSessions(MySQLSessions):
-    """The server itself ends what runs too long, and sessions that are idle in a transaction."""
+    """Lets the server itself end statements that run too long, and sessions that are idle in a transaction."""
 
     def attend(self, engine: sa.Engine, timeouts: Timeouts) -> None:
         settings = {
@@ -43,33 +43,33 @@ class MariaDBSessions(MySQLSessions):
 
 
 class MariaDBCatalog(MySQLCatalog):
-    """InnoDB's view of its tables has another name."""
+    """Reads InnoDB's table ids from a view that has another name than in MySQL."""
 
     product = "MariaDB"
     table_ids = "innodb_sys_tables"
 
 
 class MariaDBClaims(MySQLClaims):
-    """Other versions than MySQL's have SKIP LOCKED."""
+    """Knows which versions of MariaDB have SKIP LOCKED."""
 
     product = "MariaDB"
     skip_locked_since = (10, 6)
 
 
 class MariaDBContents(MySQLContents):
-    """A check of a column has the column's name in every table."""
+    """Also compares the tables of checks, as a column's check is named like the column, in every table."""
 
     same_check_table = "AND c.table_name = t.table_name"
 
 
 class MariaDBPlanner(MySQLPlanner):
-    """It has no FORMAT that shows `filtered`."""
+    """Uses EXPLAIN EXTENDED: MariaDB has no FORMAT that shows `filtered`."""
 
     prefix = "EXPLAIN EXTENDED"
 
 
 class MariaDBFacts(MySQLFacts):
-    """A time limit comes before the statement, and a plugin tells of disks."""
+    """Sets a time limit before the statement, and asks the plugin DISKS for free space."""
 
     def scalar_within(self, connection: sa.Connection, select: sa.Select[Any], seconds: float) -> Any:
         return explained(connection, select, f"SET STATEMENT max_statement_time = {seconds} FOR").scalar_one()
@@ -79,13 +79,13 @@ class MariaDBFacts(MySQLFacts):
 
 
 class MariaDBFaults(MySQLFaults):
-    """Since 10.7 it says how many rows came before the one that it refused."""
+    """Finds a refused row: since 10.7 MariaDB tells how many rows came before it."""
 
     def refused_row(
         self, connection: sa.Connection, error: BaseException, table: Table, names: Sequence[str],  # noqa: ARG002
         keys: Sequence[KeyValue],
     ) -> RefusedRow | None:  # fmt: skip
-        # Rows that refer to others of their list are told apart faster by halves.
+        # For rows that refer to others of the list, halving the list finds the refused ones faster.
         version = connection.dialect.server_version_info
         cause = driver_error(error)
         if version is None or version < (10, 7) or not cause.args or cause.args[0] in _REFERRED_TO:

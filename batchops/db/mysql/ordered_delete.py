@@ -1,4 +1,4 @@
-"""DELETE … ORDER BY, which MySQL alone has: rows of a table that refer to each other go in an order that it accepts."""
+"""DELETE … ORDER BY, which only MySQL has, to delete rows that refer to each other in an order that it accepts."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 
 class InOrder(sa.ColumnElement[bool]):
-    """A true condition that must be a DELETE's last: the rows in the order of these values."""
+    """A condition that is always true. As the last one of a DELETE, it sets the order of the rows by these values."""
 
     inherit_cache = False
 
@@ -18,5 +18,5 @@ class InOrder(sa.ColumnElement[bool]):
 
 @compiles(InOrder)
 def _in_order(element: InOrder, compiler: SQLCompiler, **options: Any) -> str:
-    """SQLAlchemy's DELETE has no ORDER BY; it follows the condition."""
+    """Return the SQL of the condition followed by ORDER BY, which SQLAlchemy's DELETE does not have."""
     return f"1 = 1 ORDER BY {', '.join(compiler.process(value, **options) for value in element.values)}"

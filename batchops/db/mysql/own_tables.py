@@ -24,7 +24,7 @@ _KNOWN = (
 
 @compiles(LongText, "mysql", "mariadb")
 def _long_text(*_: object, **__: object) -> str:
-    return "MEDIUMTEXT"  # a plain TEXT ends at 64 KiB
+    return "MEDIUMTEXT"  # a plain TEXT holds at most 64 KiB
 
 
 @compiles(KeyText, "mysql", "mariadb")
@@ -34,23 +34,23 @@ def _key_text(type_: KeyText, *_: object, **__: object) -> str:
 
 @compiles(TableRename, "mysql", "mariadb")
 def _renamed(element: TableRename, compiler: Any, **_: Any) -> str:
-    """Without its schema the new name would be one of the session's."""
+    """Return the statement with the schema before the new name, which would otherwise be in the session's schema."""
     table, new = element.table, sa.Table(element.name, sa.MetaData(schema=element.table.schema))
     return f"ALTER TABLE {compiler.preparer.format_table(table)} RENAME TO {compiler.preparer.format_table(new)}"
 
 
 class MySQLOwnTables:
-    """Its clock, an INSERT that may come late, room for texts."""
+    """The clock of MySQL, its INSERT that skips existing rows, and what its text columns can hold."""
 
     def epoch(self) -> sa.ColumnElement[float]:
         return sa.cast(sa.func.unix_timestamp(sa.func.now(6)), sa.Double)
 
     def insert_once(self, table: sa.Table) -> sa.Insert:
-        # ON DUPLICATE KEY UPDATE would count a row that was there already, as SQLAlchemy asks for rows found.
+        # ON DUPLICATE KEY UPDATE would count a row that existed already, as SQLAlchemy has the server count rows found.
         return sa.insert(table).prefix_with("IGNORE").execution_options(preserve_rowcount=True)
 
     def text_room(self, connection: sa.Connection, schema: str | None, table: str, column: str) -> TextRoom:
-        """By the character sets of the session and the column, and the column's length, where it is one of text."""
+        """Return the column's room by the character sets of session and column, and by the length of a text column."""
         client = codec_of(connection.execute(_CLIENT).scalar_one(), _KNOWN)
         values = {"schema": schema, "name": table, "column": column}
         charset, characters, octets = connection.execute(_COLUMN, values).one_or_none() or (None, None, None)

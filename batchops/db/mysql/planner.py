@@ -1,4 +1,4 @@
-"""MySQL's plans, what they read, and its counters."""
+"""MySQL's plans, the rows that they read, and its counters of rows read."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,12 +13,12 @@ from batchops.db.table import Table
 
 
 class MySQLPlanner:
-    """By EXPLAIN and the session's own status."""
+    """Uses EXPLAIN and the session's own status."""
 
     explains_writes = False
     prefix = "EXPLAIN FORMAT=TRADITIONAL"
-    """A row for each table with `filtered`, and the rewritten statement as a note. Without FORMAT, a session's
-    explain_format decides (8.0.32)."""
+    """It returns a row for each table with `filtered`, and the rewritten statement as a note. Without FORMAT, the
+    session's explain_format would decide (8.0.32)."""
 
     def shield(self, table: Table) -> str:  # noqa: ARG002  the server decides well by itself
         return ""
@@ -26,13 +26,13 @@ class MySQLPlanner:
     def rows(
         self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update
     ) -> Sequence[sa.RowMapping]:
-        """A row for each table of the plan."""
+        """Return a row for each table of the plan."""
         try:
             return explained(connection, statement, self.prefix).mappings().all()
         except DBAPIError as error:
             if classify(error) is not Fault.READ_ONLY or not isinstance(statement, sa.Select):
                 raise
-        # A value was a sequence's next, or a function's that writes; the rows alone are found in the same way.
+        # A selected value draws from a sequence, or its function writes. The plan of the rows alone is the same.
         rows: sa.Select[Any] = statement.with_only_columns(sa.literal_column("1"))
         return explained(connection, rows, self.prefix).mappings().all()
 
@@ -49,7 +49,7 @@ class MySQLPlanner:
     def work(
         self, connection: sa.Connection, table: Table, parts: Sequence[Table], select: sa.Select[Any]  # noqa: ARG002
     ) -> Work | None:  # fmt: skip
-        """By the rows that each table of the plan is read for; a sub-select's are read once, or for each row."""
+        """Return the work by the rows that the plan reads of each table; a sub-select is read once, or for each row."""
         read, others, rows, found, guessed = 0.0, 0.0, 1.0, False, False
         for row in self.rows(connection, select):
             if row["rows"] is None:

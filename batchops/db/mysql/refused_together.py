@@ -3,11 +3,14 @@
 import sqlalchemy as sa
 
 _REFUSED = {3819, 4025}
-"""A CHECK's refusal as a warning: MySQL's, MariaDB's."""
+"""Numbers of the warnings for a row that a CHECK refuses: MySQL's and MariaDB's."""
 
 
 def refuses_each(connection: sa.Connection, update: sa.Update, rows: int, *_: object) -> bool:
-    """IGNORE leaves out a row that a CHECK refuses, with one warning; what else it lets pass has other warnings."""
+    """Run the UPDATE with IGNORE, and return whether the only warnings are one for each row, from a CHECK.
+
+    IGNORE leaves out a row that a CHECK refuses; anything else that it ignores has other warnings.
+    """
     connection.execute(update.prefix_with("IGNORE"))
     told = connection.exec_driver_sql("SHOW WARNINGS").all()
     return len(told) == rows and all(code in _REFUSED for _, code, _ in told)

@@ -1,7 +1,7 @@
-"""How far the named replicas of a MariaDB or MySQL server are behind.
+"""The signal `replica-lag`: how far the named replicas of a MariaDB or MySQL server are behind.
 
-The server cannot tell: it knows neither all of its replicas nor what they have applied. So each is asked itself, and
-must say that it is a replica of this server.
+The server does not know all of its replicas, nor what they have applied. So batchops asks each replica, which must
+report that it is a replica of this server.
 """
 
 import time
@@ -27,7 +27,7 @@ Position = Mapping[str, int]
 
 
 class MySQLReplicaLag:
-    """By the replica's own figure."""
+    """Reads the lag that each replica reports."""
 
     status = "SHOW REPLICA STATUS"
     right = "REPLICATION CLIENT"
@@ -66,7 +66,7 @@ class MySQLReplicaLag:
         except DeniedError as error:
             hint = f"on the replica: GRANT {self.right} ON *.* TO its role;"
             raise RefusedError(f"{address.name} does not show its state: {error.message}", hint) from error
-        # Before it has ever connected it does not know whom it replicates.
+        # A replica that has never connected does not know the id of its source.
         for row in rows:
             if int(row[self.source_id]) in (source, 0):
                 return row
@@ -77,7 +77,7 @@ class MySQLReplicaLag:
 
 
 class MariaDBReplicaLag(MySQLReplicaLag):
-    """The figure does not move where the replica receives nothing, so its GTIDs are compared with the server's."""
+    """Also compares GTIDs of replica and server: the reported lag does not grow while the replica receives nothing."""
 
     status = "SHOW ALL SLAVES STATUS"
     right = "SLAVE MONITOR"
@@ -103,7 +103,7 @@ class MariaDBReplicaLag(MySQLReplicaLag):
 
 
 def _position(text: str | None) -> dict[str, int]:
-    """Of `0-1-5,2-1-17`: the numbers of the domains 0 and 2."""
+    """Return the number of each domain in a GTID position: from `0-1-5,2-1-17`, 5 for domain 0 and 17 for domain 2."""
     parts = [part.strip().split("-") for part in (text or "").split(",") if part.strip()]
     return {domain: int(number) for domain, _, number in parts}
 

@@ -1,4 +1,4 @@
-"""Rights in MySQL and MariaDB: by the server's own word, as grants may be on a role or on a pattern of names."""
+"""Rights in MySQL and MariaDB: the server is asked, as grants may be on a role or on a pattern of names."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ _NEVER = sa.literal_column("1") == sa.literal_column("0")
 
 
 def account(dialect: sa.Dialect, role: str) -> str:
-    """Written with its host, each part quoted."""
+    """Return the account with its host, each part quoted."""
     name, at, host = role.rpartition("@")
     return f"'{name}'@'{host}'" if at else dialect.identifier_preparer.quote(role)
 
@@ -26,9 +26,9 @@ def account(dialect: sa.Dialect, role: str) -> str:
 def missing_right(
     connection: sa.Connection, table: Table, right: str, columns: Sequence[str]
 ) -> tuple[str, ...] | None:  # fmt: skip
-    """The columns without the right; empty: the table; None: nothing is missing, or the server does not tell.
+    """Return the columns that the account lacks the right on; empty: the whole table; None: nothing, or it is unknown.
 
-    EXPLAIN asks for the same rights as the statement that it explains.
+    EXPLAIN needs the same rights as the statement that it explains.
     """
     if not _denied(connection, _statement(table, right, columns)):
         return None
@@ -37,7 +37,10 @@ def missing_right(
 
 
 def making_right(connection: sa.Connection, table: Table, role: str) -> str | None:
-    """PREPARE asks for the right to CREATE; and what is made is not the role's own: it needs the other rights too."""
+    """Return the statement that lets this account make the table and use it; None if it may.
+
+    PREPARE checks the right to CREATE. An account does not own the tables that it makes: it needs the other rights too.
+    """
     dialect, made = connection.dialect, _may_create(connection, table)
     used = all(not _denied(connection, _statement(table, right, table.column_names[:1])) for right in _USED)
     return (
@@ -46,7 +49,10 @@ def making_right(connection: sa.Connection, table: Table, role: str) -> str | No
 
 
 def listing_right(connection: sa.Connection, table: Table, role: str) -> str | None:
-    """For all tables of the database, as each has another name; the right to DROP cannot be asked for."""
+    """Return the grant on all tables of the database, as each list has another name; None if the account may do it all.
+
+    Whether it has the right to DROP cannot be checked.
+    """
     rights = ("SELECT", "INSERT")
     if _may_create(connection, table) and not any(
         _denied(connection, _statement(table, right, table.column_names[:1])) for right in rights
@@ -69,12 +75,12 @@ def _may_create(connection: sa.Connection, table: Table) -> bool:
 
 
 def numbering_rights(connection: sa.Connection, table: Table, role: str) -> tuple[str, ...]:  # noqa: ARG001
-    """AUTO_INCREMENT asks for none."""
+    """Return nothing: AUTO_INCREMENT needs no right."""
     return ()
 
 
 def hides(connection: sa.Connection, table: Table) -> bool:
-    """Whether the table may be there: without a right to it the server denies what it would else not find."""
+    """Whether the table may exist: the server reports a missing right, and not a missing table."""
     return _denied(connection, _statement(table, "SELECT", ()))
 
 
@@ -86,7 +92,7 @@ def _statement(table: Table, right: str, columns: Sequence[str]) -> Statement:
         return sa.update(table.clause).values({column: sa.null() for column in named}).where(_NEVER)
     if right == "INSERT":
         return sa.insert(table.clause).values({column: sa.null() for column in named or list(table.clause.c)[:1]})
-    # To lock rows, any right to change them does.
+    # To lock rows, any right to change them is enough.
     return sa.select(*(named or [sa.literal_column("1")])).select_from(table.clause).where(_NEVER)
 
 
@@ -99,7 +105,7 @@ def _denied(connection: sa.Connection, statement: Statement) -> bool:
 
 
 class MySQLRights:
-    """By what the server denies."""
+    """Finds missing rights by the statements that the server denies."""
 
     account = staticmethod(account)
     making = staticmethod(making_right)

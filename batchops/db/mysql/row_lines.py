@@ -1,4 +1,4 @@
-"""Rows as lines from MariaDB and MySQL: RETURNING where there is one, else locked, read, then deleted."""
+"""Rows as lines from MariaDB and MySQL: by DELETE … RETURNING if possible, else rows are locked, read and deleted."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -22,17 +22,18 @@ _UTC = ("+00:00", "UTC")
 
 
 class MySQLRowLines:
-    """MySQL has no RETURNING."""
+    """Locks and reads rows before it deletes them, as MySQL has no RETURNING."""
 
     returns_deleted = False
     reading: Mapping[str, bool] = MappingProxyType({})
-    """How an answer is read: whole, as the client ends a statement that runs too long until its first row is there."""
+    """The execution options for reading an answer: whole, as the client can end a long statement only before its first
+    row."""
 
     def delete(
         self, connection: sa.Connection, delete: sa.Delete, table: Table, columns: Sequence[ExactColumn], take: Take
     ) -> int:  # fmt: skip
         selected = _selected(connection, table, columns)
-        by_index = bool(delete._prefixes)  # `keys.by_index`: such a DELETE names its table twice
+        by_index = bool(delete._prefixes)  # a DELETE with the hint of `keys.by_index` names its table twice
         if self.returns_deleted and not by_index and not _joined(delete):
             returning = delete.returning(*selected)
             return take_rows(connection.execute(returning, execution_options=self.reading), columns, take)
@@ -43,7 +44,7 @@ class MySQLRowLines:
         found = connection.execute(rows.with_for_update(), execution_options=self.reading)
         read = take_rows(found, columns, take)
         if (gone := connection.execute(delete).rowcount) != read:
-            # At READ COMMITTED a row may come into the range after it was read; each that was read is locked.
+            # At READ COMMITTED a row may enter the range after it was read; only the rows that were read are locked.
             raise TransientError(f"{gone} rows were deleted where {read} had been read.")
         return read
 
@@ -72,7 +73,7 @@ class MySQLRowLines:
 
 
 class MariaDBRowLines(MySQLRowLines):
-    """RETURNING, but not of a DELETE that joins, or that takes a hint; the server itself ends what runs too long."""
+    """Uses DELETE … RETURNING, unless the DELETE joins or has a hint; the server itself ends long statements."""
 
     returns_deleted = True
     reading = MappingProxyType({"stream_results": True})
@@ -86,7 +87,10 @@ def _joined(delete: sa.Delete) -> bool:
 def _selected(
     connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]
 ) -> list[sa.ColumnElement[Any]]:  # fmt: skip
-    """The condition keeps the session's own zone, so that it means what it says; a TIMESTAMP is written in UTC."""
+    """Return what to select; a TIMESTAMP is converted to UTC.
+
+    The session's zone is not changed, as the user's condition depends on it.
+    """
     found = [*MySQLExactColumns().selected(table, columns)]
     zoned = [place for place, column in enumerate(columns) if column.sql_type.lower().startswith("timestamp")]
     if zoned and not _in_utc(connection):
@@ -97,7 +101,10 @@ def _selected(
 
 
 def _in_other_zone(name: str, column: ExactColumn) -> sa.ColumnElement[Any]:
-    """By the number that the server keeps, as an hour that comes twice in a year has one text for two moments."""
+    """Return SQL for a TIMESTAMP in UTC, computed from its number of seconds since 1970.
+
+    Its text in the session's zone is not enough: one hour of the year occurs twice, and has one text for two moments.
+    """
     digits = column.sql_type.partition("(")[2].partition(")")[0] or "0"
     moment = f"CAST(TIMESTAMP'1970-01-01 00:00:00' + INTERVAL UNIX_TIMESTAMP({name}) SECOND AS DATETIME({digits}))"
     zero = f"UNIX_TIMESTAMP({name}) = 0"
@@ -108,7 +115,7 @@ def _in_other_zone(name: str, column: ExactColumn) -> sa.ColumnElement[Any]:
 
 
 def _in_utc(connection: sa.Connection) -> bool:
-    """Whether the session's zone is UTC; asked once of each connection."""
+    """Whether the session's zone is UTC; each connection is asked once."""
     if _ZONE not in connection.info:
         zone, system = connection.exec_driver_sql("SELECT @@session.time_zone, @@system_time_zone").one()
         connection.info[_ZONE] = system if zone == "SYSTEM" else zone

@@ -1,4 +1,4 @@
-"""Lists of rows in MySQL and MariaDB: CREATE TABLE … SELECT, and a digest of the row as its proof."""
+"""Lists of rows in MySQL and MariaDB: made by CREATE TABLE … SELECT, with a digest of the row as its proof."""
 
 from typing import Any
 
@@ -17,22 +17,22 @@ _NULL = "-"
 
 
 class MySQLRowLists:
-    """At READ COMMITTED such a statement reads one snapshot, and locks no row of the table that it reads."""
+    """Makes lists by CREATE TABLE … SELECT, which at READ COMMITTED reads one snapshot and locks no rows there."""
 
     joins = True
     merges = False
 
     def proof(self, table: Table) -> sa.ColumnElement[Any]:
-        """SHA-256 over all columns but those that the server computes itself."""
+        """Return the SHA-256 of all columns except those that the server computes itself."""
         parts = [_part(table, column) for column in table.columns if not column.generated]
         return sa.func.unhex(sa.func.sha2(sa.func.concat_ws(sa.literal_column("','"), *parts), _BITS))
 
     def follows(self, values: int) -> bool:
-        """Of several values that a plain UPDATE sets, one sees those before it; with a join none does."""
+        """Whether at most one value is set: later values of a plain UPDATE see the earlier ones, those of a join do not."""
         return values <= 1
 
     def store(self, database: Database, listed: Table, rows: sa.Select[Any]) -> int:
-        """The server ends the transaction with the table: until the ledger has it, it is nobody's."""
+        """Make the table, which commits by itself: until the ledger records it, it belongs to no run."""
         name = table_name(database.engine.dialect, listed)
         key = key_columns(database.engine.dialect, listed)
         with database.transaction() as connection:
@@ -42,14 +42,14 @@ class MySQLRowLists:
 
 
 def _part(table: Table, column: Column) -> sa.ColumnElement[Any]:
-    """The column as digits, or as the digest of its bytes: whatever it holds, no other values give the same."""
+    """Return the column as digits, or as the digest of its bytes: different values have different texts."""
     value, kind = table.called.c[quoted(column.name)], base(column)
     exact: sa.ColumnElement[Any] = value
-    if kind == "float":  # shown rounded otherwise
+    if kind == "float":  # as text it would be rounded
         exact = sa.cast(value, sa.Double)
-    elif kind == "timestamp":  # shown in the session's zone
+    elif kind == "timestamp":  # as text it would depend on the session's zone
         exact = sa.func.unix_timestamp(value)
-    elif kind in ("enum", "set", "bit"):  # a label may be shown for none
+    elif kind in ("enum", "set", "bit"):  # as text a value without a label would look like one with a label
         exact = value + sa.literal_column("0")
     elif kind not in (*_NUMBERS, *_MOMENTS):
         exact = sa.func.sha2(sa.func.hex(value) if kind in _SHAPES else value, _BITS)

@@ -1,4 +1,4 @@
-"""Rows into MariaDB and MySQL by INSERT of many rows, under a mode that refuses what it would change."""
+"""Loads rows into MariaDB and MySQL by INSERT of many rows, under a mode that refuses values it would change."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ from batchops.db.row_loading import OnConflict, merge, own_columns, staged_claus
 from batchops.db.table import Table
 
 _SETTINGS = (
-    # Zero dates and dates that no calendar has come back only so; all else that does not fit is refused.
+    # This mode accepts zero dates and dates that no calendar has; it refuses all other values that do not fit.
     "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION', "
     "SESSION time_zone = '+00:00'"
 )
@@ -37,7 +37,7 @@ _WHOLE = frozenset(kind for kind in ExactKind if kind.startswith(("int", "uint")
 
 
 class MySQLRowLoading:
-    """Values as texts, which the server reads exactly; whole numbers and bytes as what they are."""
+    """Sends values as texts, which the server reads exactly, but whole numbers and bytes with their own types."""
 
     family = "mysql"
 
@@ -46,7 +46,7 @@ class MySQLRowLoading:
 
     def taken_as(self, archived: ExactColumn, target: ExactColumn) -> ExactColumn:
         moment = target.sql_type.lower().startswith(("datetime", "timestamp"))
-        # A text of MySQL's has no offset; the session is in UTC.
+        # The text of a MySQL value has no offset; the session's zone is UTC.
         return replace(target, kind=ExactKind.TIMESTAMP) if moment and archived.kind in _MOMENTS else target
 
     def load(
@@ -102,7 +102,7 @@ class MySQLRowLoading:
         return "varbinary(255)" if type == "longblob" and in_key else type
 
     def advance_numbers(self, *_: object) -> None:
-        pass  # it looks at what is inserted
+        pass  # AUTO_INCREMENT follows the inserted values
 
 
 def _row_maker(columns: Sequence[ExactColumn]) -> Callable[[bytes], tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""Moving rows in MariaDB and MySQL."""
+"""Moves rows in MariaDB and MySQL."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,7 +9,7 @@ from batchops.db.row_moves import TwoStatements
 from batchops.db.table import Table
 
 _CHANGING = frozenset(("NO_ZERO_DATE", "NO_ZERO_IN_DATE"))
-"""Modes that refuse what the other table holds already."""
+"""Modes that refuse dates which the source table already holds."""
 _EXACT = ("STRICT_ALL_TABLES", "NO_AUTO_VALUE_ON_ZERO", "ALLOW_INVALID_DATES")
 _SET = sa.text("SET SESSION sql_mode = :mode")
 _CHANGES = sa.text(
@@ -20,13 +20,14 @@ _CHANGES = sa.text(
 
 
 class MySQLRowMoves(TwoStatements):
-    """INSERT … SELECT … FOR UPDATE."""
+    """Moves rows by INSERT … SELECT … FOR UPDATE, then DELETE."""
 
     @contextmanager
     def as_they_are(self, connection: sa.Connection) -> Iterator[None]:
-        """Under the session's own mode zero may become the next number, and NULL in a column that takes none zero.
+        """Run the block under a mode in which the server inserts each value exactly, or refuses the row.
 
-        The mode is the session's again for what follows, as a condition may mean another thing in another one.
+        Under the session's own mode 0 may become the next number, and NULL in a NOT NULL column 0. Afterwards the
+        session's mode is restored, as a condition may have another meaning under another mode.
         """
         own = str(connection.exec_driver_sql("SELECT @@sql_mode").scalar_one())
         kept = [mode for mode in own.split(",") if mode and mode not in _CHANGING]
@@ -34,7 +35,7 @@ class MySQLRowMoves(TwoStatements):
         try:
             yield
         finally:
-            with suppress(sa.exc.SQLAlchemyError):  # a connection that is lost has no mode to be kept
+            with suppress(sa.exc.SQLAlchemyError):  # on a lost connection there is no mode to restore
                 connection.execute(_SET, {"mode": own})
 
     def changes(self, connection: sa.Connection, into: Table) -> str:

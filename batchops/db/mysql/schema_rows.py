@@ -1,7 +1,7 @@
-"""Rows of information_schema about some tables.
+"""Reads rows of information_schema about some tables.
 
-MariaDB opens the tables of one schema only where the schema is compared with one value, and one table only where its
-name is too; for a pair in a list it opens every table of the server.
+MariaDB limits itself to one schema only if the query compares the schema with one value, and to one table only if it
+also compares the name with one value. For pairs in a list it opens every table of the server.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,16 +11,17 @@ from typing import Any
 import sqlalchemy as sa
 
 PLACE = "(__tables__)"
-"""Takes the place of the condition on the tables in a query, as the sole one on the schema."""
+"""The placeholder in a query for the condition on the tables; it must be the only condition on the schema."""
 
 
 def rows_about(
     connection: sa.Connection, query: str, tables: Iterable[tuple[str, str]], schema: str = "table_schema",
     name: str = "table_name",
 ) -> Sequence[sa.Row[Any]]:  # fmt: skip
-    """The query's rows, by schema; `schema` and `name`: the columns that name a table there.
+    """Return the query's rows about the tables, sorted by schema.
 
-    The query selects the table's name as `n`: the comparison takes names that differ in capitals for one.
+    `schema` and `name` are the columns that identify a table in the query. It selects the table's name as `n`: the
+    server's comparison ignores case, so rows about names that differ only in case are left out here.
     """
     found: list[sa.Row[Any]] = []
     for of, listed in groupby(sorted(set(tables)), key=lambda table: table[0]):

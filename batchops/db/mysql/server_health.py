@@ -1,4 +1,4 @@
-"""Who else a MariaDB or MySQL server has to think of: replicas, the binary log, old transactions."""
+"""What a plan reports about a MariaDB or MySQL server: replicas, the binary log, old transactions, free space."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from batchops.db.facts import LogCost
 
 OLD = 5
-"""Seconds from which a transaction that holds back the clean-up of dead rows is worth a word."""
+"""Seconds after which a transaction that holds back the clean-up of dead rows is reported."""
 _LOG = sa.text(
     "SELECT @@global.log_bin AS kept, @@session.binlog_format AS format, @@session.binlog_row_image AS image"
 )
@@ -28,7 +28,7 @@ _DISK = sa.text(
 
 
 def log(connection: sa.Connection) -> LogCost | None:
-    """The binary log, where it is kept."""
+    """Return the cost of a row in the binary log; None where the server keeps none."""
     row = connection.execute(_LOG).one()
     if not row.kept:
         return None
@@ -36,18 +36,18 @@ def log(connection: sa.Connection) -> LogCost | None:
 
 
 def replicas(connection: sa.Connection) -> tuple[str, ...]:
-    """Those that fetch the binary log now, as far as this account may see them."""
+    """Return the replicas that fetch the binary log now, as far as this account may see them."""
     return tuple(row[0] for row in _seen(connection, _REPLICAS))
 
 
 def free_bytes(connection: sa.Connection) -> int | None:
-    """On the disk of the data directory, where the plugin DISKS tells; MySQL has none such."""
+    """Return the free bytes on the disk of the data directory; None without the plugin DISKS, which MySQL lacks."""
     rows = _seen(connection, _DISK)
     return int(rows[0][0]) if rows else None
 
 
 def warnings(connection: sa.Connection, *, keyless: bool) -> Iterator[str]:
-    """What keeps dead rows, and what replicas will make of the job."""
+    """Yield warnings about what keeps dead rows, and about what the job does on replicas."""
     for row in _seen(connection, _SNAPSHOTS, old=OLD):
         yield (
             f"Session {row.id} has had a transaction open for {row.age} s: "
@@ -64,7 +64,7 @@ def warnings(connection: sa.Connection, *, keyless: bool) -> Iterator[str]:
 
 
 def _seen(connection: sa.Connection, query: sa.TextClause, **values: Any) -> list[sa.Row[Any]]:
-    """The rows, or none where this account may not look or this server has no such thing."""
+    """Return the query's rows; none if this account lacks the right, or the server lacks the table."""
     try:
         return list(connection.execute(query, values))
     except DBAPIError as error:

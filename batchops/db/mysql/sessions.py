@@ -1,4 +1,4 @@
-"""MySQL's sessions: what is set in each new one, and what the client has to watch as the server does not."""
+"""MySQL's sessions: the settings of each new one, and the timeouts that the client enforces for the server."""
 
 import ssl
 import time
@@ -15,11 +15,11 @@ from batchops.db.sessions import SILENCE, Joined, Timeouts
 from batchops.db.urls import DatabaseAddress
 
 _STALE = 0.8
-"""Share of the time after which the server closes an idle session; from then on it may be closed any moment."""
+"""Share of wait_timeout after which an idle connection is replaced, as the server may soon close it."""
 
 
 class MySQLSessions:
-    """Through PyMySQL. MySQL itself ends neither a DELETE nor an UPDATE that runs too long."""
+    """Connects through PyMySQL, and ends long statements itself: MySQL ends neither a long DELETE nor a long UPDATE."""
 
     one_writer = False
     locks_rows = True
@@ -31,7 +31,7 @@ class MySQLSessions:
             address.url,
             pool_size=connections,
             pool_timeout=30,
-            # Every transaction is ended by us; a ROLLBACK at each return would be one more round trip a batch.
+            # batchops ends every transaction; a ROLLBACK at each return would cost one more round trip for each batch.
             pool_reset_on_return=None,
             connect_args={
                 "connect_timeout": 10,
@@ -59,9 +59,9 @@ class MySQLSessions:
     def attend(self, engine: sa.Engine, timeouts: Timeouts) -> None:
         settings = {
             "max_execution_time": str(max(1, round(timeouts.statement * 1000))),
-            # A client that was stopped, or whose host is gone, must not keep its rows locked.
+            # A client that was stopped, or whose host has failed, must not keep its rows locked.
             "wait_timeout": str(max(1, round(timeouts.statement))),
-            # A table's rows and bytes would be those of up to a day ago.
+            # Otherwise a table's rows and bytes may be a day old.
             "information_schema_stats_expiry": "0",
         }
         set_in_each_session(engine, timeouts, settings)
@@ -86,23 +86,23 @@ class MySQLSessions:
 
 
 def set_in_each_session(engine: sa.Engine, timeouts: Timeouts, settings: Mapping[str, str]) -> None:
-    """Isolation, lock timeouts and `settings`, once for each connection."""
+    """Set the isolation level, lock timeouts and `settings` once in each new session."""
     waits = dict.fromkeys(("innodb_lock_wait_timeout", "lock_wait_timeout"), str(max(1, round(timeouts.lock))))
     listed = ", ".join(f"SESSION {name} = {value}" for name, value in (waits | dict(settings)).items())
 
     @sa.event.listens_for(engine, "connect")
     def settle(connection: "pymysql.Connection[Any]", _: ConnectionPoolEntry) -> None:
         with connection.cursor() as cursor:
-            # At REPEATABLE READ a range locks the gaps, and every INSERT into them waits.
+            # At REPEATABLE READ, a range locks the gaps between rows, and every INSERT into them waits.
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
             cursor.execute("SET " + listed)
 
 
 class _Session(Connection):
-    """Loads no certificates where the server's is not verified: that would cost each connection 20 to 40 ms of CPU."""
+    """A connection that loads no certificates if it verifies none: loading takes 20 to 40 ms of CPU each time."""
 
     def _force_close(self) -> None:
-        """An answer that was read row by row has no rest: PyMySQL would look for one, and say so with a traceback."""
+        """Close without reading the rest of an unbuffered answer: PyMySQL would try to, and print a traceback."""
         if (answer := getattr(self, "_result", None)) is not None:
             answer.unbuffered_active = False
         super()._force_close()  # type: ignore[misc]  # PyMySQL's own, not in its stubs
@@ -113,12 +113,12 @@ class _Session(Connection):
         if options:
             return super()._create_ssl_ctx(options)  # type: ignore[misc]  # PyMySQL's own, not in its stubs
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # as PyMySQL has it
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # as PyMySQL sets them
         return context
 
 
 def _limit_statements(engine: sa.Engine, watchdog: Watchdog) -> None:
-    """By the watchdog."""
+    """Let the watchdog limit the time of every statement."""
 
     def execute(cursor: Any, statement: str, parameters: Any, _: object) -> bool:
         with watchdog.watching(cursor.connection):
@@ -135,7 +135,7 @@ def _limit_statements(engine: sa.Engine, watchdog: Watchdog) -> None:
 
 
 def _replace_stale_connections(engine: sa.Engine, seconds: float) -> None:
-    """Those that were idle so long: wait_timeout, which frees locks, ends idle sessions of the pool too."""
+    """Replace connections that were idle for so long: wait_timeout also ends idle sessions of the pool."""
 
     @sa.event.listens_for(engine, "checkin")
     def put_back(_: object, record: ConnectionPoolEntry) -> None:

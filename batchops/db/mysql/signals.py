@@ -1,4 +1,4 @@
-"""What a MariaDB or MySQL server can be watched for."""
+"""The signals of a MariaDB or MySQL server, by name."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ ORDER BY 1 DESC LIMIT 1
 """).bindparams(sa.bindparam("own", expanding=True))
 
 
-# Its threads have other numbers than the connections that they serve.
+# In performance_schema, threads have other numbers than the connections that they serve.
 _WAITING_MYSQL = sa.text("""
 SELECT timestampdiff(MICROSECOND, t.trx_wait_started, now(6)) / 1e6 AS value, waits.processlist_id AS session
 FROM performance_schema.data_lock_waits w
@@ -39,7 +39,7 @@ _LOCK_WAITS = "SELECT 1 FROM performance_schema.data_lock_waits, performance_sch
 
 
 class HistoryList:
-    """Versions of rows that InnoDB keeps for somebody's snapshot, or has yet to clear."""
+    """The number of old row versions that InnoDB keeps for a snapshot, or has not purged yet."""
 
     def read(self, connection: sa.Connection) -> Measured:
         value = connection.execute(_HISTORY).scalar()
@@ -49,7 +49,7 @@ class HistoryList:
 
 
 class Blocked:
-    """How long others wait for locks that the run's sessions hold."""
+    """How long others have waited for locks that the run's sessions hold."""
 
     def __init__(self, scope: Scope, waiting: sa.TextClause) -> None:
         self._scope, self._waiting = scope, waiting
@@ -64,7 +64,7 @@ _TRANSACTIONS = "SELECT 1 FROM information_schema.innodb_trx LIMIT 1"
 
 
 def _process_right(query: str) -> Callable[[sa.Connection, Scope], str | None]:
-    """Asks the server itself, as rights may come from a role."""
+    """Return a check for the right PROCESS: it runs the query, as rights may come from a role."""
 
     def missing(connection: sa.Connection, scope: Scope) -> str | None:
         try:
@@ -79,7 +79,7 @@ def _process_right(query: str) -> Callable[[sa.Connection, Scope], str | None]:
 
 
 def _lock_waits_right(connection: sa.Connection, scope: Scope) -> str | None:
-    """MySQL asks for two rights and reports the first that is missing."""
+    """Return the grant of the first missing right: the query on lock waits needs two."""
     try:
         connection.exec_driver_sql(_LOCK_WAITS).all()
     except DBAPIError as error:
@@ -107,4 +107,4 @@ MARIADB: dict[str, ServerSignal] = SIGNALS | {
     ),
     "flow-control": flow_control.SIGNAL,
 }
-"""It keeps lock waits elsewhere, and has Galera."""
+"""The signals of MariaDB, which keeps lock waits in another table, and has Galera."""

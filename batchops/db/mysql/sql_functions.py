@@ -7,7 +7,7 @@ _AS_DATETIME = "TIMESTAMP'{}'"
 _AS_DATE = "DATE'{}'"
 _AS_TIME = "TIME'{}'"
 
-# name, its literal, whether it is a word without parentheses too, whether it takes a precision
+# name, template of its literal, whether it is also written without parentheses, whether it takes a precision
 _FAMILIES = (
     ("now", _AS_DATETIME, False, True),
     ("current_timestamp", _AS_DATETIME, True, True),
@@ -28,7 +28,7 @@ def _time_functions() -> dict[str, TimeFunction]:
     for name, literal, bare, precise in _FAMILIES:
         endings = ["()", *([""] if bare else []), *([f"({n})" for n in range(7)] if precise else [])]
         for ending in endings:
-            # The cast prints as many fractional digits as the function has; the literal's precision is theirs.
+            # The cast prints as many fractional digits as the function has, and they set the literal's precision.
             select = f"CAST({name.upper()}{ending or '()'} AS CHAR)"
             found[name + ending] = TimeFunction(select, literal)
     return found
@@ -72,4 +72,4 @@ SQL_FUNCTIONS = SqlFunctions(
     folds=False,
     literal=literals.literal,
 )
-"""What MariaDB 10.6+ and MySQL 8 have; row_start and row_end hide in MariaDB's versioned tables."""
+"""The functions of MariaDB 10.6+ and MySQL 8. MariaDB's versioned tables have hidden columns row_start and row_end."""

@@ -1,4 +1,4 @@
-"""Which tables a condition reads beside the rows that it is about, and the value of a sub-select as a literal."""
+"""The tables that a condition reads beside the rows that it is about, and the value of a sub-select as a literal."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -15,9 +15,9 @@ from batchops.db.mysql.planner import MySQLPlanner
 from batchops.db.mysql.sql_functions import SQL_FUNCTIONS
 from batchops.db.table import Table
 
-# A column is written with its table before it and continues behind the table's name.
+# The server writes a column with schema and table before it; there a dot follows the table's name.
 _TABLE = {mark: re.compile(r"`((?:[^`]|``)+)`\.`((?:[^`]|``)+)`(?!\.)".replace("`", mark)) for mark in ("`", '"')}
-"""By what encloses a name: with ANSI_QUOTES the server itself writes double quotes."""
+"""By the quote around names: with ANSI_QUOTES, the server itself writes double quotes."""
 _QUOTED = re.compile(r"""'(?:[^'\\]|''|\\.)*'|"(?:[^"\\]|""|\\.)*"|`(?:[^`]|``)+`""", re.DOTALL)
 _NAME = r"(?:`\d+`|[\w$]+)"
 _SOURCE = rf"[\s(]*(?:({_NAME})\s*\.\s*)?({_NAME})(?!\s*[.(])"
@@ -34,16 +34,16 @@ _FOLDS = sa.text("SELECT @@lower_case_table_names")
 _FRESH = sorted(name.split("(")[0] for name in SQL_FUNCTIONS.fresh if "(" in name)
 _DRAWN = re.compile(rf"(?<!\w)(?:(?:{'|'.join(_FRESH)})\s*\(|next\s+value\s+for\s)", re.IGNORECASE)
 _QUOTIENT_DIGITS = 4
-"""How many more of them a quotient has than what is divided, where div_precision_increment is as it is made."""
+"""How many more decimal digits a quotient has than the dividend, at the default of div_precision_increment."""
 _NO_LITERAL = frozenset({FIELD_TYPE.BIT, FIELD_TYPE.GEOMETRY, FIELD_TYPE.JSON})
-"""A literal of theirs is compared in another way than the column's own value."""
+"""Types whose literals compare in another way than the column's own values."""
 
 
 def tables_read(
     connection: sa.Connection, planner: MySQLPlanner, table: Table,
     condition: sa.ColumnElement[bool] | sa.TextClause, values: Sequence[sa.TextClause], functions: Collection[str],
 ) -> frozenset[TableName]:  # fmt: skip
-    """By the statement as the server has rewritten it, with each table's schema; functions by their source."""
+    """Return the tables by the server's rewritten statement, with schemas; those of functions by their source."""
     here = connection.execute(sa.select(sa.func.database())).scalar_one()
     rows = sa.select(*values) if values else sa.select(sa.literal_column("1"))
     planner.rows(connection, rows.select_from(table.called).where(condition))
@@ -62,13 +62,16 @@ def tables_read(
 
 
 def _tables_in(text: str) -> list[tuple[str, str]]:
-    """The tables in a text of the server's, as often as they are there."""
+    """Return the tables that are named in a text of the server, each as often as it is named."""
     found = [(mark, pair) for mark, table in _TABLE.items() for pair in table.findall(text)]
     return [(schema.replace(2 * mark, mark), name.replace(2 * mark, mark)) for mark, (schema, name) in found]
 
 
 def _written_in(text: str, here: str) -> set[tuple[str, str]]:
-    """What follows FROM and JOIN: MariaDB 10.11 does not show what is in a WITH that it materialises."""
+    """Return the names after FROM and JOIN in the user's SQL.
+
+    They are needed as MariaDB 10.11 does not show the contents of a WITH that it materialises.
+    """
     names: list[str] = []
 
     def numbered(quoted: re.Match[str]) -> str:
@@ -87,16 +90,16 @@ def _written_in(text: str, here: str) -> set[tuple[str, str]]:
 
 
 def _as_kept(connection: sa.Connection, read: set[tuple[str, str]], own: tuple[str, str]) -> set[tuple[str, str]]:
-    """As the catalogue spells them, where the server takes a name in either case for the same table."""
+    """Return the tables with the catalogue's spelling, for a server that ignores case in table names."""
     known = [own, *((schema, name) for schema, name in connection.execute(_TABLES))]
     kept = {(schema.lower(), name.lower()): (schema, name) for schema, name in reversed(known)}
     return {kept.get((schema.lower(), name.lower()), (schema, name)) for schema, name in read}
 
 
 def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None:
-    """A literal that compares as the value does; None where there is none such."""
+    """Return a literal that compares as the value does; None where there is no such literal."""
     if _DRAWN.search(named.text):
-        return None  # evaluated for each row, where other servers evaluate it once
+        return None  # this server evaluates it for each row, others once
     result = connection.execute(sa.select(named))
     kind = result.cursor.description[0][1] if result.cursor is not None else None
     value: Any = result.scalar_one()
@@ -110,13 +113,13 @@ def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None
         written, in_json = f"{written} COLLATE {collation}", ()
     if isinstance(value, Decimal):
         return _decimal(connection, text, value)
-    if kind == FIELD_TYPE.FLOAT:  # it has more digits than are shown
+    if kind == FIELD_TYPE.FLOAT:  # it has more digits than the server shows
         written = _written(connection.execute(sa.text(f"SELECT CAST({text} AS double)")).scalar_one())
     return next((one for one in (written, *in_json) if _same(connection, text, one)), None)
 
 
 def _in_json(value: Any, written: str) -> tuple[str, ...]:
-    """Other literals of a value that a JSON function does not take for a text or a number."""
+    """Return other literals of the value, for which JSON functions see a boolean or a document."""
     match value:
         case 0 | 1:
             return ("TRUE" if value else "FALSE",)
@@ -126,10 +129,13 @@ def _in_json(value: Any, written: str) -> tuple[str, ...]:
 
 
 def _decimal(connection: sa.Connection, text: str, value: Decimal) -> str | None:
-    """A quotient or an average compares by the digits that are shown, and is reckoned with by more of them."""
+    """Return a literal for a decimal number; None where there is none.
+
+    A quotient or an average compares by the digits that are shown, but calculations use more digits.
+    """
 
     def whole(of: str) -> Any:
-        # Beside it, not around it: a derived table would keep only the digits that are shown.
+        # The expression itself is cast: a derived table around it would keep only the digits that are shown.
         return connection.execute(sa.text(f"SELECT CAST({of} AS decimal(65,30))")).scalar_one()
 
     exact = whole(text)
@@ -154,13 +160,16 @@ def _written(value: Any) -> str:
 
 
 def _binary_collation(connection: sa.Connection, text: str) -> str | None:
-    """Its collation where it wins over another column's, which wins over a literal's."""
+    """Return the expression's collation if it is a binary one of utf8mb4, else None.
+
+    Compared with a column of another collation, the binary one counts; a bare literal would take the column's.
+    """
     name = str(connection.execute(sa.text(f"SELECT collation({text})")).scalar_one())
     return name if name.startswith("utf8mb4_") and name.endswith("_bin") else None
 
 
 def _same(connection: sa.Connection, text: str, written: str) -> bool:
-    """Whether both are equal, and stay so where they are put into JSON."""
+    """Whether both are equal, by themselves and inside JSON."""
     escaped = written.replace(":", "\\:")
     both = f"SELECT {text} <=> {escaped} AND json_array({text}) <=> json_array({escaped})"
     return bool(connection.execute(sa.text(both)).scalar_one())

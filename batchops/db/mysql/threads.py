@@ -1,4 +1,4 @@
-"""How many threads of a MariaDB or MySQL server are at work for others."""
+"""The signal `threads-running`: how many threads of a MariaDB or MySQL server work for other clients."""
 
 import sqlalchemy as sa
 
@@ -10,7 +10,7 @@ _OURS = sa.text(
 
 
 class ThreadsRunning:
-    """The server's own figure without the run's sessions and the one that asks."""
+    """Reads the server's own figure, without the run's sessions and the session that asks."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope

@@ -1,4 +1,4 @@
-"""MySQL's and MariaDB's URLs; what they leave open is taken from ~/.my.cnf, as the mysql client does."""
+"""MySQL's and MariaDB's URLs; values that they leave out come from ~/.my.cnf, as for the mysql client."""
 
 import os.path
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _MODES = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
 
 
 def read(parts: Parts, environ: Mapping[str, str]) -> DriverUrl:
-    """The URL with user, password, host and socket filled in from the option file."""
+    """Return the URL, with user, password, host and socket from the option file where it leaves them out."""
     parameters = {name.replace("-", "_"): value for name, value in parts.parameters.items()}
     parameters |= {"unix_socket": parameters.pop("socket")} if "socket" in parameters else {}
     refuse_unknown(parameters, _KNOWN, "this driver")
@@ -41,14 +41,14 @@ def read(parts: Parts, environ: Mapping[str, str]) -> DriverUrl:
         host=host,
         port=port,
         database=unquote(parts.path) if parts.path else options.get("database"),
-        # A rogue server could ask for any file that this process can read.
+        # Otherwise a rogue server could request any file that this process can read.
         query=query | {"local_infile": "false"},
     )
     return DriverUrl(url, secrets=(password,) if password else ())
 
 
 def _socket(host: str | None, port: int | None, options: Mapping[str, str]) -> dict[str, str]:
-    """The socket that the mysql client would take: for localhost, where no port is named."""
+    """Return the socket that the mysql client would use: for localhost, if no port is named."""
     if host not in {None, "localhost"} or port is not None:
         return {}
     found = (path for path in _SOCKETS if os.path.exists(path))
@@ -57,8 +57,10 @@ def _socket(host: str | None, port: int | None, options: Mapping[str, str]) -> d
 
 
 def _options(parameters: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
-    """The option file's group as a dictionary, dashes as underscores; read here and not by the driver, which
-    would take the file's socket even where the URL names another host."""
+    """Return the options of the option file's group, with underscores in place of dashes.
+
+    The driver does not read the file, as it would use the file's socket even if the URL names another host.
+    """
     home = environ.get("HOME")
     named = parameters.get("read_default_file") or (f"{home}/.my.cnf" if home else None)
     path = Path(named).expanduser() if named else None
@@ -84,7 +86,7 @@ def _unquoted(value: str) -> str:
 
 
 def _tls(parameters: Mapping[str, str]) -> dict[str, str]:
-    """The spellings of TLS as the ones that SQLAlchemy hands on."""
+    """Return the TLS parameters, in all their spellings, as those that SQLAlchemy passes on."""
     query = {name: value for name, value in parameters.items() if name in _TLS}
     mode = _mode(parameters)
     if mode.startswith("VERIFY") and not {"ssl_ca", "ssl_capath"} & query.keys():

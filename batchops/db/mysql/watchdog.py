@@ -1,4 +1,4 @@
-"""A statement timeout for a server that has none for writes: MySQL ends only a SELECT that runs too long."""
+"""A statement timeout enforced by the client, for MySQL, which itself ends only a SELECT that runs too long."""
 
 import threading
 import time
@@ -7,13 +7,13 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 Kill = Callable[[Any], None]
-"""Cancels what a driver connection is running; called from the watchdog's thread."""
+"""Cancels the statement that a driver's connection is running; called from the watchdog's thread."""
 
 
 class Watchdog:
     """Ends statements that run longer than `seconds`.
 
-    Its thread starts with the first statement and ends when there was none for a while.
+    Its thread starts with the first statement, and ends when it wakes up and no statement is running.
     """
 
     def __init__(self, seconds: float, kill: Kill, clock: Callable[[], float] = time.monotonic) -> None:
@@ -27,7 +27,7 @@ class Watchdog:
 
     @contextmanager
     def watching(self, connection: Any) -> Iterator[None]:
-        """The block runs one statement on `connection`."""
+        """Limit the time of the block, which runs one statement on `connection`."""
         with self._changed:
             self._due[connection] = self._clock() + self._seconds
             if not self._running:
@@ -38,11 +38,11 @@ class Watchdog:
         finally:
             with self._changed:
                 del self._due[connection]
-                # Else the KILL may come late, and hit the next statement.
+                # Otherwise the KILL may arrive late and end the next statement.
                 self._changed.wait_for(lambda: self._killing is not connection)
 
     def _run(self) -> None:
-        # What begins during a sleep is due after it, so nobody has to wake this thread.
+        # A statement that begins during a sleep is due after it, so this thread need not be woken.
         while (seconds := self._until_next()) is not None:
             time.sleep(seconds)
             for connection in self._late():
@@ -63,11 +63,11 @@ class Watchdog:
     def _end(self, connection: Any) -> None:
         with self._changed:
             if connection not in self._due:
-                return  # it ended while another was killed
+                return  # the statement ended while the watchdog killed another one
             self._killing = connection
-            self._due[connection] = self._clock() + self._seconds  # once more, where this KILL does not arrive
+            self._due[connection] = self._clock() + self._seconds  # kill again if this KILL has no effect
         try:
-            # Each driver has its own errors; where the server cannot be reached, the client's own timeout ends it.
+            # Each driver has its own errors; if no server can be reached, the client's own timeout ends the statement.
             with suppress(Exception):
                 self._kill(connection)
         finally:

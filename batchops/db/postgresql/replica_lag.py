@@ -77,7 +77,7 @@ class ReplicaLag:
         self._met = True
 
     def _lag(self, name: str, told: float | None, replayed: int, written: int, now: float) -> float:
-        """Return the standby's last figure plus its age, or the age of the oldest WAL that it lacks, if that is greater."""
+        """Return the greater of the standby's last figure plus its age, and the age of the oldest WAL that it lacks."""
         if replayed >= written:
             return 0.0
         if self._told.get(name, ())[:2] != (told, replayed):
