@@ -28,7 +28,7 @@ class MySQLRowLists:
         return sa.func.unhex(sa.func.sha2(sa.func.concat_ws(sa.literal_column("','"), *parts), _BITS))
 
     def follows(self, values: int) -> bool:
-        """Whether at most one value is set: later values of a plain UPDATE see the earlier ones, those of a join do not."""
+        """Whether at most one value is set: later values of a plain UPDATE see earlier ones, those of a join do not."""
         return values <= 1
 
     def store(self, database: Database, listed: Table, rows: sa.Select[Any]) -> int:

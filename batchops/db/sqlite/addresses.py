@@ -1,4 +1,4 @@
-"""Addresses in SQLite: the whole columns of a key."""
+"""Addresses in SQLite: integer keys."""
 
 import json
 from array import array
@@ -18,7 +18,7 @@ _AT_ONCE = 50_000
 
 
 class SQLiteWholeKeys:
-    """Rows by columns that are declared as whole numbers; one that holds anything else is refused as it is met."""
+    """Addresses by columns that are declared as integers; a run that reads another value from one is refused."""
 
     look_up = 3.0
     longest_list = 100_000
@@ -40,7 +40,7 @@ class SQLiteWholeKeys:
             ) from error
 
     def among(self, table: Table, names: Sequence[str], addresses: "array[int]") -> sa.ColumnElement[bool]:
-        """As one text, which SQLite takes apart: a list of values has a longest length."""
+        """Return the condition with the list as one JSON text: SQLite limits the number of values in a statement."""
         width = len(names)
         columns = [out(table, name) for name in names]
         flat = json.dumps(addresses.tolist() if width == 1 else list(zip(*_columns(addresses, width), strict=True)))

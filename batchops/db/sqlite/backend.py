@@ -55,11 +55,15 @@ from batchops.db.storable_text import TextRoom
 from batchops.db.types import Whole
 
 _ANY_BYTES = partial(str, encoding="utf-8", errors="surrogateescape")
-"""SQLite takes any bytes for a text. Twice as slow as Python's own way, so only once there was such a one."""
+"""Decodes any bytes, as SQLite stores any bytes as text. It takes twice as long as `str`, so it is used only after
+a text that is not valid UTF-8 was read."""
 
 
 class SQLiteFaults:
-    """What sqlite3's errors mean; it names no row."""
+    """What sqlite3's errors mean; they never name a row.
+
+    An error for a text that is not valid UTF-8 makes the sessions decode any bytes from then on.
+    """
 
     message = staticmethod(faults.message)
 
@@ -76,12 +80,12 @@ class SQLiteFaults:
         return None
 
     def refuses_each(self, connection: sa.Connection, update: sa.Update, *_: object) -> bool:
-        """OR IGNORE leaves out what a constraint refuses."""
+        """Run the UPDATE with OR IGNORE, which leaves out refused rows; return whether it has changed no row."""
         return connection.execute(update.prefix_with("OR IGNORE")).rowcount == 0
 
 
 class SQLiteRights:
-    """There are none but the file's."""
+    """Rights in SQLite: there are only those of the file, so nothing is ever missing here."""
 
     def account(self, dialect: sa.Dialect, role: str) -> str:  # noqa: ARG002  there are no roles
         return role
@@ -101,11 +105,11 @@ class SQLiteRights:
 
 @compiles(Whole, "sqlite")
 def _whole(*_: object, **__: object) -> str:
-    return "INTEGER"  # the one type by which it numbers rows itself
+    return "INTEGER"  # SQLite numbers rows only by this type
 
 
 class SQLiteOwnTables:
-    """Its clock, an INSERT that may come late; any column holds any text."""
+    """SQLite's clock and its INSERT that skips existing rows; any column holds any text."""
 
     def epoch(self) -> sa.ColumnElement[float]:
         return (sa.func.julianday("now") - sa.literal_column("2440587.5")) * sa.literal_column("86400.0")

@@ -32,7 +32,7 @@ _TABLES = sa.text("SELECT name FROM pragma_table_list WHERE schema = 'main' AND 
 
 
 def server(connection: sa.Connection) -> Server:
-    """The library's version and the file; its time functions are in UTC."""
+    """Return the library's version and the file; SQLite's time functions are in UTC."""
     url = connection.engine.url
     file = Path(unquote((url.database or "").removeprefix("file:")))
     unwritable = obstacle(file, url.query)
@@ -52,7 +52,7 @@ def server(connection: sa.Connection) -> Server:
 
 
 def find(connection: sa.Connection, schema: str | None, name: str) -> Table | None:
-    """The table of that name in any case, as SQLite itself finds it."""
+    """Return the table of that name; like SQLite itself, this ignores case."""
     row = connection.execute(_FIND, {"schema": schema, "name": name}).first()
     if row is None:
         return None
@@ -85,7 +85,7 @@ def _keys(
     primary: Sequence[sa.Row[tuple[object, ...]]],
     without_rowid: bool,
 ) -> tuple[Key, ...]:
-    """The primary key where it holds no NULL (SQLite lets it), unique indexes without NULLs, the row number."""
+    """Return the primary key if it cannot hold NULLs (SQLite allows them), unique indexes without NULLs, the rowid."""
     names = tuple(c.name for c in sorted(primary, key=lambda c: c.pk))
     nullable = {c.name for c in columns if c.nullable}
     keys = []
@@ -102,7 +102,7 @@ def _keys(
 
 
 def _rows(connection: sa.Connection, name: str) -> int | None:
-    """What the last ANALYZE counted."""
+    """Return the number of rows that the last ANALYZE counted; None without one."""
     if connection.execute(sa.text("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'")).first() is None:
         return None
     stat = connection.execute(_STAT, {"name": name}).scalar()
@@ -110,22 +110,22 @@ def _rows(connection: sa.Connection, name: str) -> int | None:
 
 
 def table_identity(connection: sa.Connection, table: Table) -> TableIdentity:  # noqa: ARG001  the same for all
-    """None: a table's root page changes by itself, and is given to another table."""
+    """Return no identity: a table's root page changes by itself, and another table may get it."""
     return TableIdentity()
 
 
 def unlabelled(label: str) -> tuple[str | None, str]:
-    """A label leaves out "main", and a file has no other schema."""
+    """Return the name for a label, which leaves out "main"; a file has no other schema."""
     return None, label
 
 
 def tables(connection: sa.Connection) -> Sequence[str]:
-    """Tables of the file."""
+    """Return the tables of the file."""
     return list(connection.execute(_TABLES).scalars())
 
 
 class SQLiteCatalog:
-    """By the pragmas; a file shows everything to everybody."""
+    """Reads the pragmas; every user of a file sees all its tables."""
 
     server = staticmethod(server)
     find = staticmethod(find)

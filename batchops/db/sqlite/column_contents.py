@@ -1,4 +1,4 @@
-"""What a SQLite column can hold: its declared type says what is meant, its values whether that is so."""
+"""What a SQLite column can hold: by its declared type, and by whether its values agree with that."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _NUMBERS = ("int", "num", "dec", "real", "doub", "floa", "bit")
 
 
 class SQLiteContents:
-    """Any value may be in any column."""
+    """Tells what a column holds by its declared type and a sample, as any value may be in any column."""
 
     def kind(self, connection: sa.Connection, table: Table, column: Column) -> Kind:
         type = column.type.lower()
@@ -33,7 +33,7 @@ class SQLiteContents:
         if any(word in type for word in _NUMBERS):
             return Kind.LARGE if "big" in type else Kind.NUMBER
         if not type or any(word in type for word in _TEXT):
-            # A text that is NULL at first is how most tables keep a time.
+            # Most tables store a time that is not set yet as a text column with NULL.
             meant = column.nullable and column.default is None and self._times(connection, table, column)
             return Kind.TIME if meant else Kind.WORDS
         return Kind.OTHER
@@ -48,7 +48,7 @@ class SQLiteContents:
         own: sa.ColumnElement[Any] = sa.cast(sa.literal(value), sa.Numeric()) if number else sa.literal(value)
         for check, names in _checks(connection, table):
             if names == {column.name.lower()}:
-                with suppress(DBAPIError):  # one that only its application can evaluate
+                with suppress(DBAPIError):  # a check that only its application can evaluate
                     if refusal := refused_by(connection, column, own, [(check, check)]):
                         return refusal
         return None
@@ -73,11 +73,11 @@ class SQLiteContents:
         return False
 
     def _times(self, connection: sa.Connection, table: Table, column: Column) -> bool:
-        """Whether its values are spelled as dates, as far as there are any."""
+        """Whether all sampled values are written as dates; True where there are none."""
         return all(isinstance(value, str) and _DATE.match(value) for value in self._values(connection, table, column))
 
     def _flags(self, connection: sa.Connection, table: Table, column: Column) -> bool:
-        """Whether its values are 0 and 1: 'true' and 'false' in quotes stay texts, and both count as false."""
+        """Whether all values are 0 or 1: 'true' and 'false' in quotes are texts, which both count as false."""
         spelled = (column.default or "").strip("()").startswith(("'", '"'))
         word = spelled and not _NUMBER.fullmatch((column.default or "").strip("()'\""))
         return not word and set(self._values(connection, table, column)) <= {0, 1}
@@ -88,7 +88,7 @@ class SQLiteContents:
 
 
 def _checks(connection: sa.Connection, table: Table) -> Iterator[tuple[str, set[str]]]:
-    """The expressions, and the columns that each names."""
+    """Yield the expression of each check of the table, and the columns that it names."""
     try:
         tree = sqlglot.parse_one(connection.execute(_DDL, {"name": table.name}).scalar() or "", dialect="sqlite")
     except SqlglotError:

@@ -1,4 +1,4 @@
-"""Event tables in SQLite: one writer, so that events are committed in the order of their numbers."""
+"""How SQLite makes and reads event tables; with one writer, events are committed in the order of their numbers."""
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,14 +14,14 @@ _LIST = 5_000
 
 
 def hashed(text: object) -> int:
-    """SQLite has no hash of its own; every connection of ours learns this one."""
+    """Return a hash of the text, registered as a function with every connection, as SQLite has no hash function."""
     return zlib.crc32(str(text).encode()) & 0x7FFFFFFF
 
 
 class SQLiteEvents:
-    """Partial indexes."""
+    """Uses partial indexes; no locks are needed, as SQLite has one writer."""
 
-    # AUTOINCREMENT: otherwise the number of a deleted last row would be given again, to another event.
+    # AUTOINCREMENT: otherwise another event would get the number of a deleted last row.
     types: Mapping[str, str] = {
         "id": "INTEGER PRIMARY KEY AUTOINCREMENT", "name": "TEXT NOT NULL", "text": "TEXT", "binary": "BLOB",
         "json": "TEXT", "created": "TIMESTAMP NOT NULL DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now'))",
@@ -36,7 +36,7 @@ class SQLiteEvents:
     def text(self, table: Table, name: str) -> sa.ColumnElement[str]:
         column = table.called.c[quoted(name)]
         kind, as_hex = sa.func.typeof(column), sa.func.lower(sa.func.hex(column))
-        # As text a real has 15 digits, quoted all of them.
+        # A real converted to text has 15 digits; quote() writes all of them.
         return sa.case(
             (kind == "blob", as_hex), (kind == "real", sa.func.quote(column)), else_=sa.cast(column, sa.Text)
         )
@@ -65,12 +65,12 @@ class SQLiteEvents:
 
 
 class SQLite3:
-    """How sqlite3 is spoken to in a user's own transaction."""
+    """How to use sqlite3 in a user's own transaction."""
 
     quote, place, binary = '"', "?", ""
     events: EventTables = SQLiteEvents()
 
     def alone(self, connection: Any) -> bool:
-        # In its older mode sqlite3 begins a transaction by itself; with Python 3.12's autocommit=False there is one.
+        # In its older mode sqlite3 begins transactions itself; with autocommit=False (Python 3.12) one is always open.
         begins = getattr(connection, "autocommit", None) is False
         return connection.isolation_level is None and not connection.in_transaction and not begins

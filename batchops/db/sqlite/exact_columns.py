@@ -1,4 +1,4 @@
-"""SQLite's values as exact text: a column's kind is what it holds, as its declared type binds nobody."""
+"""SQLite's values as exact text: a column's kind depends on its values, as its declared type limits nothing."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _KINDS = {
 
 
 class SQLiteExactColumns:
-    """By one reading of the whole table: storage class for storage class."""
+    """Finds each column's kind by reading the whole table once for the storage classes that it holds."""
 
     family = "sqlite"
 
@@ -35,26 +35,29 @@ class SQLiteExactColumns:
         return [exact(column, classes) for column, classes in zip(table.columns, held, strict=True)]
 
     def settle(self, connection: sa.Connection) -> None:
-        pass  # it has one spelling
+        pass  # SQLite writes each value in one way only
 
     def selected(self, table: Table, columns: Sequence[ExactColumn]) -> Sequence[sa.ColumnElement[Any]]:
         return [table.called.c[quoted(column.name)] for column in columns]
 
 
 def _strict(connection: sa.Connection, table: Table) -> bool:
-    """Whether the table is STRICT; SQLite has such tables, and the pragma that tells, since 3.37."""
+    """Whether the table is STRICT; SQLite has such tables, and the pragma that shows them, since 3.37."""
     if sqlite3.sqlite_version_info < (3, 37):
         return False
     return bool(connection.execute(_IS_STRICT, {"name": table.name}).scalar())
 
 
 def _converts_nothing(type: str) -> str:
-    """ANY of a STRICT table keeps each value as it came, as BLOB does elsewhere, where ANY makes numbers of texts."""
+    """Return the type that keeps values unchanged in any table: BLOB for ANY, which does so only in a STRICT table.
+
+    In other tables ANY converts texts to numbers.
+    """
     return "BLOB" if type.upper() == "ANY" else type
 
 
 def _held(connection: sa.Connection, table: Table) -> list[list[str]]:
-    """Which storage classes there are, for each column."""
+    """Return for each column the storage classes of its values."""
     asked = [
         sa.func.max(sa.func.typeof(table.called.c[quoted(column.name)]) == storage)
         for column in table.columns
@@ -72,7 +75,7 @@ def _kind(column: Column, classes: Sequence[str]) -> ExactKind:
 
 
 def _declared(type: str) -> ExactKind:
-    """What a column without a value is meant to hold, by SQLite's own rules."""
+    """Return the kind that the declared type means by SQLite's own rules, for a column without values."""
     if "int" in type:
         return ExactKind.INT64
     if any(word in type for word in ("char", "clob", "text")):
@@ -83,7 +86,7 @@ def _declared(type: str) -> ExactKind:
 
 
 def _own_number(table: Table) -> str | None:
-    """INTEGER PRIMARY KEY, which SQLite numbers."""
+    """Return the name of the INTEGER PRIMARY KEY, which SQLite numbers; None where there is none."""
     if len(table.known_by) != 1:
         return None
     column = next((one for one in table.columns if one.name == table.known_by[0]), None)

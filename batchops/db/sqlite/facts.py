@@ -1,4 +1,4 @@
-"""What hangs on a SQLite table, and what its plans read whole."""
+"""What depends on a SQLite table, and which tables a plan reads from end to end."""
 
 import os
 import re
@@ -42,20 +42,20 @@ _PARTS = sa.text("SELECT name FROM pragma_index_info(:index) ORDER BY seqno")
 _PRIMARY = sa.text("SELECT name FROM pragma_table_xinfo(:name) WHERE pk ORDER BY pk")
 _UNIQUE = sa.text('SELECT name FROM pragma_index_list(:name) WHERE "unique" AND NOT partial ORDER BY seq DESC')
 _FILE = sa.text("SELECT file FROM pragma_database_list WHERE name = 'main'")
-# An index that is made for one statement reads the table whole as well.
+# To make an index for one statement (AUTOMATIC), SQLite also reads the whole table.
 _SCAN = re.compile(r"^(?:SCAN|SEARCH(?=.* USING AUTOMATIC )) (?P<table>.+?)(?: USING .*)?$")
 _ENOUGH = 1_000_000
 
 
 class SQLiteFacts:
-    """By the schema and EXPLAIN QUERY PLAN."""
+    """Finds the facts in the schema and by EXPLAIN QUERY PLAN."""
 
     new_index = "CREATE INDEX …"
     tables_read = staticmethod(table_reads.tables_read)
     value_literal = staticmethod(table_reads.value_literal)
 
     def of(self, connection: sa.Connection, table: Table) -> TableFacts:
-        """What depends on the table."""
+        """Return what depends on the table."""
         path = connection.execute(_FILE).scalar_one()
         return TableFacts(
             triggers=_triggers(connection, table),
@@ -72,7 +72,7 @@ class SQLiteFacts:
     def full_reads(
         self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update
     ) -> Sequence[FullRead]:
-        """Every SCAN but one that a LIMIT ends."""
+        """Return the table of every SCAN in the plan, except one that a LIMIT ends early."""
         rows = explained(connection, statement, "EXPLAIN QUERY PLAN").all()
         limited = isinstance(statement, sa.Select) and statement._limit_clause is not None
         limited = limited and not any("TEMP B-TREE FOR ORDER BY" in row.detail for row in rows)
@@ -80,7 +80,7 @@ class SQLiteFacts:
         return [FullRead(name, size) for name in names if (size := _size(connection, name)) is not None]
 
     def count_within(self, connection: sa.Connection, rows: sa.Select[Any], seconds: float) -> int | None:
-        """Interrupted from another thread when the time is over."""
+        """Count, and let another thread interrupt that when the time is over."""
         driver = connection.connection.driver_connection
         assert driver is not None
         timer = Timer(seconds, driver.interrupt)
@@ -111,7 +111,7 @@ def _trigger(name: str, sql: str, table: Table) -> Trigger | None:
 
 
 def _references(connection: sa.Connection, name: str) -> Iterator[Reference]:
-    """Those of the table, then on from every child that cascades."""
+    """Yield the foreign keys that refer to the table, then those that refer to each child that cascades."""
     seen: set[str] = set()
     waiting = [name]
     while waiting:
@@ -129,7 +129,7 @@ def _references(connection: sa.Connection, name: str) -> Iterator[Reference]:
 def _reference(connection: sa.Connection, parts: Sequence[sa.Row[Any]], parent: str, *, direct: bool) -> Reference:
     first, columns = parts[0], tuple(part.col for part in parts)
     referred = [part.referred for part in parts]
-    if None in referred:  # written without its columns, which then are the primary key's
+    if None in referred:  # the key names no columns of the parent, so it means the primary key
         referred = list(connection.execute(_PRIMARY, {"name": parent}).scalars())
     return Reference(
         child=OtherTable(None, first.child),
@@ -144,7 +144,7 @@ def _reference(connection: sa.Connection, parts: Sequence[sa.Row[Any]], parent: 
 
 
 def _indexed(connection: sa.Connection, table: str, columns: tuple[str, ...]) -> bool:
-    """Whether an index, or the row number itself, begins with these columns."""
+    """Whether an index, or the primary key, begins with these columns in any order."""
     wanted = {column.lower() for column in columns}
     listed = [connection.execute(_PRIMARY, {"name": table}).scalars().all()]
     for index in connection.execute(_INDEXES, {"name": table}).scalars().all():
@@ -153,7 +153,7 @@ def _indexed(connection: sa.Connection, table: str, columns: tuple[str, ...]) ->
 
 
 def _nullable_keys(connection: sa.Connection, table: Table) -> Iterator[Key]:
-    """Unique indexes on columns that may be NULL, a primary key of the old kind among them."""
+    """Yield unique indexes on columns that may be NULL, including a primary key that allows NULLs."""
     usable = {key.columns for key in table.keys}
     primary = tuple(connection.execute(_PRIMARY, {"name": table.name}).scalars())
     for index in connection.execute(_UNIQUE, {"name": table.name}).scalars().all():
@@ -163,7 +163,7 @@ def _nullable_keys(connection: sa.Connection, table: Table) -> Iterator[Key]:
 
 
 def _size(connection: sa.Connection, name: str) -> int | None:
-    """The table's rows, counted no further than matters; None where the plan names no table of that name."""
+    """Return the table's number of rows, counted up to a bound; None if no table has the name that the plan shows."""
     known = sa.text("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name COLLATE NOCASE")
     if connection.execute(known, {"name": name}).first() is None:
         return None

@@ -1,10 +1,10 @@
-"""sqlite3's errors as faults, in one table of SQLite's result codes."""
+"""Which fault each of sqlite3's errors is, by a table of SQLite's result codes."""
 
 import sqlite3
 
 from batchops.db.faults import Fault, driver_error
 
-# An extended code before its primary one.
+# An extended code counts before its primary one.
 _CODES = {
     sqlite3.SQLITE_BUSY: Fault.TRANSIENT,
     sqlite3.SQLITE_LOCKED: Fault.TRANSIENT,
@@ -26,7 +26,7 @@ _CODES = {
     sqlite3.SQLITE_CORRUPT: Fault.CORRUPT,
     sqlite3.SQLITE_NOTADB: Fault.CORRUPT,
 }
-# The code SQLITE_ERROR says nothing; its texts are never translated.
+# The code SQLITE_ERROR covers many errors; their texts are never translated.
 _TEXTS = {
     "no such table": Fault.NO_TABLE,
     "no such column": Fault.NO_COLUMN,
@@ -52,23 +52,23 @@ _TEXTS = {
 
 
 def classify(error: BaseException) -> Fault:
-    """The fault that a sqlite3 error is."""
+    """Return the fault that a sqlite3 error stands for."""
     error = driver_error(error)
     if not isinstance(error, sqlite3.Error):
         return Fault.OTHER
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         return Fault.OTHER
-    if code & 0xFF == sqlite3.SQLITE_ERROR:  # also as an extended one: a missing collation
+    if code & 0xFF == sqlite3.SQLITE_ERROR:  # a missing collation has an extended code of it
         return next((fault for words, fault in _TEXTS.items() if words in str(error)), Fault.OTHER)
     return _CODES.get(code, _CODES.get(code & 0xFF, Fault.OTHER))
 
 
 def message(error: BaseException) -> str:
-    """SQLite's text, which names tables and columns but repeats no values."""
+    """Return SQLite's message, which names tables and columns but repeats no values."""
     return str(driver_error(error))
 
 
 def is_no_text(error: BaseException) -> bool:
-    """Whether the file has bytes as a text that are none."""
+    """Whether the error means that the file has a text which is not valid UTF-8."""
     return str(driver_error(error)).startswith("Could not decode to UTF-8")

@@ -1,4 +1,4 @@
-"""Foreign keys by SQLite's pragmas."""
+"""Reads foreign keys from SQLite's pragmas."""
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
@@ -31,7 +31,7 @@ _BROKEN = sa.text("SELECT 1 FROM pragma_foreign_key_check(:table) LIMIT 1")
 
 
 class SQLiteForeignKeys:
-    """Of the file itself. Each connection decides whether they act; batchops' own lets them."""
+    """Reads the foreign keys of the file. Each connection decides whether they are enforced; batchops' own do."""
 
     in_this_order = ""
     stops_early = True
@@ -45,7 +45,7 @@ class SQLiteForeignKeys:
         ]
 
     def partitions(self, connection: sa.Connection) -> Mapping[TableName, TableName]:  # noqa: ARG002
-        """There are none."""
+        """Return nothing: SQLite has no partitions."""
         return {}
 
     def indexes(self, connection: sa.Connection, tables: Sequence[Table]) -> Indexes:
@@ -64,19 +64,23 @@ class SQLiteForeignKeys:
         return on_delete == RESTRICT
 
     def refuses_each(self, connection: sa.Connection, table: Table) -> bool:
-        """It counts what a statement breaks, and takes off what it mends: a row that refers to nothing and goes too."""
+        """Whether no row of the table refers to a row that is missing.
+
+        SQLite counts the references that a statement breaks minus those that it mends. Deleting a row with a broken
+        reference mends one, so the same statement could break another one without an error.
+        """
         return connection.execute(_BROKEN, {"table": table.name}).first() is None
 
     def in_order(
         self, table: Table, names: Sequence[str], keys: Sequence[KeyValue]  # noqa: ARG002  the protocol's shape
     ) -> sa.ColumnElement[bool] | None:  # fmt: skip
-        """It cannot be told."""
+        """Return None: the order of a DELETE cannot be set."""
         return None
 
     def by_key(
         self, table: Table, names: Sequence[str], *, downwards: bool  # noqa: ARG002  the protocol's shape
     ) -> sa.ColumnElement[bool] | None:  # fmt: skip
-        """It cannot be told."""
+        """Return None: the order of a DELETE cannot be set."""
         return None
 
     def defer(self, connection: sa.Connection) -> None:
@@ -96,11 +100,11 @@ def _foreign_key(parts: Sequence[sa.Row[Any]], primary: tuple[str, ...]) -> Fore
         child=(None, first.child),
         columns=tuple(part.col for part in parts),
         parent=(None, first.parent),
-        # Written without its columns it means the primary key.
+        # A key that names no columns of the parent means the primary key.
         referred=primary if None in named else named,
         on_delete=first.on_delete,
         deferrable=True,  # PRAGMA defer_foreign_keys defers all of a transaction
-        # The pragma does not tell; where the table's text says so of one, others of its keys count as deferred too.
+        # No pragma shows it; if the table's DDL says so of one key, all its keys count as deferred.
         deferred=bool(first.deferred),
         validated=False,
     )

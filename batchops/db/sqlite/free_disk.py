@@ -1,4 +1,4 @@
-"""What is free on the disk of a SQLite file."""
+"""The signal `free-disk` of SQLite: the free bytes on the disk of the file."""
 
 import os
 
@@ -10,7 +10,7 @@ from batchops.errors import RefusedError
 
 
 class FreeDisk:
-    """Of the file's folder, where the WAL grows too."""
+    """The free bytes on the disk of the file's folder, where the WAL grows too."""
 
     def read(self, connection: sa.Connection) -> Measured:
         file = next((row.file for row in connection.exec_driver_sql("PRAGMA database_list") if row.name == "main"), "")

@@ -1,4 +1,4 @@
-"""Keys in SQLite: any value may be in any column, so values are kept with their own type."""
+"""Keys in SQLite: each value keeps its own type, as any value may be in any column."""
 
 import math
 import re
@@ -17,7 +17,7 @@ _WHOLE = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 
 
 class Untyped(sa.types.UserDefinedType[Any]):
-    """A value of whatever type it has, passed on as it is; written out where a statement is shown."""
+    """The type of a value that is passed to the driver unchanged; a statement that is shown has it as a literal."""
 
     cache_ok = True
 
@@ -34,16 +34,16 @@ def _written(value: Any) -> str:
 
 
 def refusal(column: Column) -> str | None:  # noqa: ARG001  every type has an order here
-    """Every value has its place in SQLite's one order."""
+    """Return None: SQLite has one order for all values."""
     return None
 
 
 def _column(table: Table, name: str) -> sa.ColumnElement[Any]:
-    """A column, or the hidden row number of a table that has no key of its own."""
+    """Return the column; for another name, the hidden rowid."""
     if name in table.column_names:
         return table.called.c[quoted(name)]
     hidden: sa.ColumnClause[Any] = sa.column(quoted(name))
-    hidden.table = table.called  # or else a sub-select would take it for its own table's
+    hidden.table = table.called  # in a sub-select, the bare name would mean the rowid of the inner table
     return hidden
 
 
@@ -51,12 +51,12 @@ out = order = _column
 
 
 def exact(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """As it is."""
+    """Return the column unchanged."""
     return column
 
 
 def between(table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -> KeyValue | None:  # noqa: ARG001
-    """Halfway by number where the first value is a whole one, so that a plan can look at the middle."""
+    """Return a key halfway by the first column's whole numbers, else None; other columns keep the values of `low`."""
     middle = midpoint(low, high) if type(low[0]) is int and type(high[0]) is int else None
     return None if middle is None else (middle, *low[1:])
 
@@ -70,31 +70,34 @@ def _compared(table: Table, names: Sequence[str], key: KeyValue, operator: str) 
 
 
 def after(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
-    """A row comparison, which SQLite answers from the index."""
+    """Return the condition as a row comparison, for which SQLite uses the index."""
     return _compared(table, names, key, ">")
 
 
 def since(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
-    """The same with its beginning."""
+    """Return the condition for the rows from the key on, with that row, as a row comparison."""
     return _compared(table, names, key, ">=")
 
 
 def upto(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
-    """The same with its end."""
+    """Return the condition for the rows up to the key, with that row, as a row comparison."""
     return _compared(table, names, key, "<=")
 
 
 def among(table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
-    """A list of values, or of rows of them: a chain of ORs would be too deep for SQLite's parser."""
+    """Return the condition with a list of values or rows: a chain of ORs would be too deep for SQLite's parser."""
     columns = [_column(table, name) for name in names]
     if len(columns) == 1:
-        # Without a type: SQLAlchemy would take that of the first value for all of them.
+        # Untyped: SQLAlchemy would use the type of the first value for all of them.
         return columns[0].in_(sa.bindparam(None, [key[0] for key in keys], Untyped(), expanding=True))
     return sa.tuple_(*columns, types=[Untyped()] * len(columns)).in_([tuple(key) for key in keys])
 
 
 def _read(table: Table, name: str, text: str) -> Sequence[Any]:
-    """By the column's affinity. Where that leaves values as they are, a text may stand for several."""
+    """Return the values that the text may mean, by the column's affinity.
+
+    If the affinity keeps values unchanged, a text may mean several: a number, bytes and the text itself.
+    """
     kind = table.column(name).type.upper() if name in table.column_names else "INT"
     if "INT" in kind:
         return (_whole(text),)
@@ -116,7 +119,7 @@ def _whole(text: str) -> int:
 
 
 def _number(text: str) -> int | float | None:
-    """A whole one, or else a finite one."""
+    """Return the whole or finite number that the text is; None for any other text."""
     with suppress(ValueError):
         return _whole(text)
     with suppress(ValueError):
@@ -126,7 +129,7 @@ def _number(text: str) -> int | float | None:
 
 
 def _bytes(text: str) -> Sequence[bytes]:
-    """By their hexadecimal digits, or as a UUID."""
+    """Return the bytes that the text means as a UUID or in hexadecimal digits; nothing for any other text."""
     if (uuid := uuid_bytes(text)) is not None:
         return (uuid,)
     with suppress(ValueError):
@@ -135,7 +138,7 @@ def _bytes(text: str) -> Sequence[bytes]:
 
 
 class SQLiteKeys:
-    """What statements need to know of keys."""
+    """The keys of SQLite, from the functions of this module."""
 
     row_id: str | None = "rowid"
     row_id_moves = False

@@ -14,7 +14,7 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def literal(value: Value) -> str:
-    """A moment as text, in UTC if it has a zone; a duration as its functions take it: '90 days'."""
+    """Return the value as a literal: a moment as text, in UTC if it has a zone; a duration as '90 days'."""
     match value:
         case bool():
             return str(int(value))
@@ -35,7 +35,7 @@ def literal(value: Value) -> str:
 
 
 def before(connection: sa.Connection, table: Table, column: Column, moment: str) -> str:
-    """The moment as written, in the column's own spelling."""
+    """Return the moment as written, in the form that the column's values have."""
     point = datetime.fromisoformat(moment)
     if point.tzinfo is not None:
         point = point.astimezone(UTC).replace(tzinfo=None)
@@ -43,17 +43,17 @@ def before(connection: sa.Connection, table: Table, column: Column, moment: str)
 
 
 def ago(connection: sa.Connection, table: Table, column: Column, ago: timedelta) -> str:
-    """SQLite's now, in UTC, less `ago`."""
+    """Return SQLite's current time, in UTC, minus `ago`."""
     text = connection.execute(sa.text("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")).scalar_one()
     return _spelled(connection, table, column, datetime.fromisoformat(text) - ago)
 
 
 def _spelled(connection: sa.Connection, table: Table, column: Column, point: datetime) -> str:
-    """SQLite compares times as text or number: the literal must look like what is in the column."""
+    """Return the moment in the form of the column's values: SQLite compares times as texts or numbers."""
     own = table.clause.c[quoted(column.name)]
-    # 0, -1 and an empty text stand for "never" in many a table.
+    # In many tables 0, -1 and an empty text mean "never".
     times = sa.select(own).where(own > 0, own != "").limit(1)
-    anything = sa.select(own).where(own != "").limit(1)  # a column of nothing but -1.5 counts no unit that is known
+    anything = sa.select(own).where(own != "").limit(1)  # if no value is positive: -1.5 has no unit
     sample = next((found for one in (times, anything) if (found := connection.execute(one).scalar()) is not None), None)
     spelled = _number(sample, point) if isinstance(sample, int | float) else _text(str(sample or ""), point)
     if spelled is None:
@@ -66,7 +66,10 @@ def _spelled(connection: sa.Connection, table: Table, column: Column, point: dat
 
 
 def _number(sample: float, point: datetime) -> str | None:
-    """By its size: a Julian day (the years 1585 to 2100), or seconds, milliseconds … since 1970, from 1973 on."""
+    """Return the moment in the unit of the sample; None if the sample is no time.
+
+    Its size tells the unit: a Julian day (the years 1585 to 2100), or seconds, milliseconds … since 1970, from 1973 on.
+    """
     seconds = point.replace(tzinfo=UTC).timestamp()
     if isinstance(sample, float) and 2.3e6 < sample < 2.5e6:
         return repr(seconds / 86_400 + 2_440_587.5)
@@ -79,7 +82,10 @@ def _number(sample: float, point: datetime) -> str | None:
 
 
 def _text(sample: str, point: datetime) -> str | None:
-    """Without zeros at its end, which would make it greater than the same moment spelled without them."""
+    """Return the moment as a text like the sample; None if that is no date.
+
+    It has no zeros at its end: they would make it greater than the same moment written without them.
+    """
     if sample and not _DATE.match(sample):
         return None
     if len(sample) == len("2026-01-31"):
@@ -90,7 +96,7 @@ def _text(sample: str, point: datetime) -> str | None:
 
 
 class SQLiteCutoffs:
-    """By the column's type, or by what is in it."""
+    """Writes points in time in the form of the values that the column holds."""
 
     unset_time: str | None = "''"
     before = staticmethod(before)

@@ -1,4 +1,4 @@
-"""ANALYZE and the incremental vacuum of SQLite."""
+"""ANALYZE and incremental vacuum in SQLite."""
 
 from collections.abc import Callable
 
@@ -8,15 +8,15 @@ from batchops.db.maintenance import FreedSpace, Statement, TableSpace, table_nam
 from batchops.db.table import Table
 
 _INCREMENTAL = 2
-"""What `PRAGMA auto_vacuum` says of a file whose free pages can be given back in parts."""
+"""The value of `PRAGMA auto_vacuum` for a file whose free pages can be returned to the disk in parts."""
 _PAGES = 1_000
-"""Pages in one part: others wait for the file as long as that takes."""
+"""Pages in one part: other writers wait for the file while it runs."""
 _ANALYZED = 1_000
-"""Rows of each index that are looked at: a table is read whole otherwise."""
+"""The rows of each index that ANALYZE reads: without a limit it reads the whole table."""
 
 
 class SQLiteMaintenance:
-    """Pages belong to the file, not to a table."""
+    """Measures and returns free pages of the whole file, as pages do not belong to a table."""
 
     def space(self, connection: sa.Connection, table: Table) -> TableSpace:  # noqa: ARG002  the whole file
         size, pages, free = (_pragma(connection, name) for name in ("page_size", "page_count", "freelist_count"))

@@ -1,4 +1,4 @@
-"""SQLite's plans; it has neither estimates nor counters."""
+"""SQLite's plans; SQLite has neither estimates nor counters of rows read."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -12,16 +12,16 @@ from batchops.db.table import Table
 _SEARCH = re.compile(r"^SEARCH (?P<table>\S+) USING ")
 _BY_KEY = re.compile(r"^SEARCH \S+ USING (?:INTEGER PRIMARY KEY|PRIMARY KEY|(?:COVERING )?INDEX sqlite_autoindex_)")
 _MOST = 1_000_000
-"""Rows that are counted at the most."""
+"""The most rows that are counted."""
 
 
 class SQLitePlanner:
-    """By EXPLAIN QUERY PLAN."""
+    """Uses EXPLAIN QUERY PLAN, and counts rows within bounds."""
 
     explains_writes = True
 
     def shield(self, table: Table) -> str:
-        """None for a virtual table, whose MATCH is no function: it has to stand bare in the condition."""
+        """Return a plus sign; nothing for a virtual table, as its MATCH is no function and allows no sign before it."""
         return "" if table.kind == "virtual" else "+"
 
     def matches(self, connection: sa.Connection, select: sa.Select[Any]) -> int | None:  # noqa: ARG002  no estimates
@@ -33,9 +33,10 @@ class SQLitePlanner:
     def work(
         self, connection: sa.Connection, table: Table, parts: Sequence[Table], select: sa.Select[Any]  # noqa: ARG002
     ) -> Work | None:  # fmt: skip
-        """The rows that match, counted up to a bound, where an index finds them.
+        """Count the matching rows, up to a bound, if an index finds them.
 
-        Where the table is read, all of its rows; None for a large one, as others wait for a reader to write.
+        If the plan reads the table, return all its rows as the work; None for a large table, which is not counted,
+        as writers wait for readers.
         """
         details = [row.detail for row in explained(connection, select, "EXPLAIN QUERY PLAN")]
         searched = any((found := _SEARCH.match(detail)) and found["table"] == table.name for detail in details)

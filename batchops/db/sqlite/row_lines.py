@@ -1,4 +1,4 @@
-"""Rows as lines from SQLite: DELETE … RETURNING, each value by its storage class."""
+"""Rows as lines from SQLite: by DELETE … RETURNING, each value by its storage class."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ _LOST = ("off", "memory")
 
 
 class SQLiteRowLines:
-    """A column's kind is what it held as the run began; another value is refused, and stays."""
+    """Uses DELETE … RETURNING. A column's kind is fixed as the run begins; rows with other values are refused."""
 
     returns_deleted = True
 
@@ -43,7 +43,7 @@ class SQLiteRowLines:
         return tuple(connection.execute(_COLUMNS, {"name": table.name}).scalars())
 
     def weaker_commits(self, connection: sa.Connection) -> str:
-        """`synchronous` is the session's own, which ours sets."""
+        """Return the journal mode if it is unsafe; `synchronous` does not matter, as batchops sets it itself."""
         journal = str(connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()).lower()
         return f"journal_mode = {journal}" if journal in _LOST else ""
 

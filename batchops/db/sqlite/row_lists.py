@@ -1,4 +1,4 @@
-"""Lists of rows in SQLite: read into a temporary file first, then stored in short transactions."""
+"""Lists of rows in SQLite: first read into a temporary table, then stored in short transactions."""
 
 import hashlib
 import marshal
@@ -15,30 +15,30 @@ if TYPE_CHECKING:
 
 DIGEST = "batchops_digest"
 _MOST = 100
-"""Values that a function may be given; an even number."""
+"""The most arguments of one call of the function; an even number, as each value comes with its kind."""
 _TEXT = sa.literal_column("'text'", sa.Text())
 _AT_ONCE = 20_000
-"""Rows that one transaction stores."""
+"""Rows that one transaction inserts."""
 _READ = "batchops_read"
 
 
 def digest(*values: Any) -> bytes:
-    """SQLite has none of its own; every connection of ours learns this one. Another for each other values.
+    """Return a digest of the values, registered as a function with every connection, as SQLite has none.
 
-    By marshal, in half the time that a loop over the values takes: numbers and bytes, which these are, have one form
-    each in its version 2.
+    marshal takes half the time of a loop over the values. In its version 2, numbers and bytes, the only types here,
+    have one form each.
     """
     return hashlib.blake2b(marshal.dumps(values, 2), digest_size=32).digest()
 
 
 class SQLiteRowLists:
-    """While a reader reads, a writer's COMMIT waits; so nothing is written to the file as long as that goes on."""
+    """Makes lists by way of a temporary table: a COMMIT waits for readers, so nothing is written during the reading."""
 
     joins = False
     merges = False
 
     def proof(self, table: Table) -> sa.ColumnElement[Any]:
-        """Over all columns but those that are computed; with their kinds, as text and bytes may look alike."""
+        """Return a digest of all columns but computed ones, and of their kinds, as text and bytes may look alike."""
         parts = []
         for name in (column.name for column in table.columns if not column.generated):
             value = table.called.c[quoted(name)]
@@ -67,7 +67,7 @@ class SQLiteRowLists:
             return count(connection, listed)
 
     def _make(self, database: "Database", connection: sa.Connection, listed: Table) -> None:
-        """With the types that the key's columns have, or else no index would serve a comparison with them."""
+        """Make the list's table with the key's own types, without which no index would serve a comparison with them."""
         quote = connection.dialect.identifier_preparer.quote_identifier
         columns = ", ".join(f"{quote(column.name)} {column.type}".rstrip() for column in listed.columns)
         name, key = table_name(connection.dialect, listed), key_columns(connection.dialect, listed)

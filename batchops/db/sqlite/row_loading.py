@@ -1,4 +1,4 @@
-"""Rows into SQLite by INSERT, each value in the storage class that it had."""
+"""Loads rows into SQLite by INSERT, each value with the storage class that it had."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ _CLASSES = {
     ExactKind.FLOAT: ExactKind.DOUBLE, ExactKind.DOUBLE: ExactKind.DOUBLE, ExactKind.BYTES: ExactKind.BYTES,
     ExactKind.TAGGED: ExactKind.TAGGED,
 }  # fmt: skip
-"""The storage class for each kind; all others are texts, as its own numbers would round them."""
+"""The storage class for each kind; values of all other kinds are texts, as SQLite's numbers would round them."""
 _TRIGGERS = sa.text(r"""
 SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :name COLLATE NOCASE
   AND lower(sql) LIKE '% insert on %' AND :schema IS :schema ORDER BY 1
@@ -29,7 +29,7 @@ _TYPES = {
 
 
 class SQLiteRowLoading:
-    """A column takes any class, within what its declared type converts; the values read back tell."""
+    """Loads values by storage class. A column's declared type may convert them, which reading them back shows."""
 
     family = "sqlite"
 
@@ -83,7 +83,7 @@ class SQLiteRowLoading:
         return _TYPES[_CLASSES.get(column.kind, ExactKind.TEXT)]
 
     def advance_numbers(self, *_: object) -> None:
-        pass  # it looks at what is inserted
+        pass  # SQLite follows the inserted values
 
 
 def _tagged(field: bytes) -> Any:

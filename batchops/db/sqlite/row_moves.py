@@ -1,4 +1,4 @@
-"""Moving rows in SQLite: nobody else writes meanwhile, so that both statements mean the same rows."""
+"""Moves rows in SQLite; no other session can write meanwhile, so both statements see the same rows."""
 
 import sqlalchemy as sa
 
@@ -9,9 +9,9 @@ _CHANGES = sa.text("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tb
 
 
 class SQLiteRowMoves(TwoStatements):
-    """INSERT … SELECT."""
+    """Moves rows by INSERT … SELECT, then DELETE."""
 
     def changes(self, connection: sa.Connection, into: Table) -> str:
-        """Any trigger: only its text says which event fires it."""
+        """Return any trigger of the table: only its SQL shows which event fires it."""
         found = connection.execute(_CHANGES, {"name": into.name}).scalar()
         return f'trigger "{found}"' if found else ""

@@ -1,4 +1,4 @@
-"""SQLite's sessions: one file, one writer."""
+"""SQLite's sessions: connections to one file, of which one can write at a time."""
 
 import sqlite3
 import time
@@ -15,24 +15,24 @@ from batchops.db.sqlite.row_lists import DIGEST, digest
 from batchops.db.urls import DatabaseAddress
 
 _FULL = 2
-"""From here on a COMMIT waits for the disk."""
+"""The value of `PRAGMA synchronous` from which on a COMMIT waits for the disk."""
 BUSY_TIMEOUT = 250
-"""Milliseconds that SQLite itself waits for its file to be written to."""
+"""Milliseconds for which SQLite itself waits for the right to write to the file."""
 
 
 class SQLiteSessions:
-    """Through Python's own module."""
+    """Connects through Python's own module."""
 
     one_writer = True
     locks_rows = False
-    undoes_statements = False  # a constraint or trigger may say FAIL, which keeps what was done
+    undoes_statements = False  # a constraint or trigger may have FAIL, which keeps the changes made before it
     commits_lazily = False
 
     def __init__(self) -> None:
         self._lock_timeout = Timeouts().lock
         self._cancelled: set[int] = set()
         self.text: Callable[[bytes], str] = str
-        """What makes a text of what the file has as one."""
+        """Decodes the bytes of a text in the file."""
 
     def engine(self, address: DatabaseAddress, timeouts: Timeouts, connections: int) -> sa.Engine:
         engine = sa.create_engine(
@@ -66,7 +66,7 @@ class SQLiteSessions:
         durable: bool = False,
         joined: Joined = Joined.NOTHING,  # noqa: ARG002
     ) -> None:  # fmt: skip
-        # A read that later turns into a write is refused as busy whatever the timeout; IMMEDIATE waits.
+        # A transaction that reads first and then writes can fail as busy at once, despite its timeout; IMMEDIATE waits.
         self._read_text(connection)
         if durable:
             self._wait_for_the_disk(connection)
@@ -83,7 +83,7 @@ class SQLiteSessions:
             connection.exec_driver_sql(f"PRAGMA synchronous = {_FULL}")
 
     def _begin_immediate(self, connection: sa.Connection) -> None:
-        """SQLite's own waiting for the file cannot be interrupted, so it waits in small pieces."""
+        """Begin the transaction; wait for the file in short steps, as SQLite's own wait cannot be interrupted."""
         end = time.monotonic() + self._lock_timeout
         mine = id(connection.connection.driver_connection)
         self._cancelled.discard(mine)

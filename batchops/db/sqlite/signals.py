@@ -1,4 +1,4 @@
-"""What a SQLite file can be watched for."""
+"""The signals of a SQLite file, by name."""
 
 from batchops.db.own_commits import COMMIT_LATENCY
 from batchops.db.signals import ServerSignal

@@ -14,7 +14,7 @@ _CLOCK = {
     "datetime()": TimeFunction(_STAMP, _TEXT),
     "date()": TimeFunction("date('now')", _TEXT),
     "time()": TimeFunction("time('now')", _TEXT),
-    # 17 digits: as text a real keeps 15, which loses milliseconds of a Julian day.
+    # 17 digits: a cast to text keeps 15, which loses the milliseconds of a Julian day.
     "julianday()": TimeFunction("printf('%!.17g', julianday('now'))", "{}"),
     "unixepoch()": TimeFunction("strftime('%s', 'now')", "{}"),
 }
@@ -48,4 +48,4 @@ SQL_FUNCTIONS = SqlFunctions(
         "timediff": (0, 1),
     },
 )
-"""The string 'now' is a time function only where a time function reads it as a time; modifiers stay."""
+"""SQLite's functions. The string 'now' is pinned only where a time function reads it as a time; modifiers stay."""

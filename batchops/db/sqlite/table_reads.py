@@ -1,4 +1,4 @@
-"""Which tables a condition reads beside the rows that it is about, and the value of a sub-select as a literal."""
+"""The tables that a condition reads beside the rows that it is about, and the value of a sub-select as a literal."""
 
 import json
 import math
@@ -26,7 +26,10 @@ def tables_read(
     connection: sa.Connection, table: Table, condition: sa.ColumnElement[bool] | sa.TextClause,
     values: Sequence[sa.TextClause], functions: Collection[str],  # noqa: ARG001  none is stored in the file
 ) -> frozenset[TableName]:  # fmt: skip
-    """By what the library asks leave to read, where a row of the table's columns is read for the table itself."""
+    """Return the tables that SQLite asks its authorizer to read.
+
+    A sub-select with the table's columns replaces the table itself, so the table appears only if it is read beside.
+    """
     names = {name.lower() for name in table.column_names}
     hidden = [name for name in _ROW_NAMES if name not in names]
     columns = [sa.null().label(quoted(name)) for name in (*table.column_names, *hidden)]
@@ -34,14 +37,14 @@ def tables_read(
     chosen = sa.select(*values) if values else sa.select(sa.literal_column("1"))
     try:
         read = {name for name, _ in _reads(connection, chosen.select_from(row).where(condition))}
-    except DBAPIError:  # a row is no full-text table, and is not called "main.t"
+    except DBAPIError:  # the condition uses full-text search, or the name "main.t", which the sub-select lacks
         read = _beside(connection, table, chosen.select_from(table.called).where(condition))
     own = table.name.lower()
     return frozenset((None, table.name if name.lower() == own else name) for name in read)
 
 
 def _beside(connection: sa.Connection, table: Table, statement: sa.Select[Any]) -> set[str]:
-    """By the statement itself; the table is among them where a view reads it, or a FROM or JOIN more names it."""
+    """Return the tables that the statement reads; the table itself only if a view or a second FROM or JOIN reads it."""
     name, own = re.escape(table.name), table.name.lower()
     named = re.compile(rf"(?:\b(?:from|join)\b|,)[\s(]*(?:main\.)?[\"`\[]?{name}[\"`\]]?(?![\w.])", re.IGNORECASE)
     twice = len(named.findall(str(statement.compile(connection)))) > 1
@@ -50,7 +53,7 @@ def _beside(connection: sa.Connection, table: Table, statement: sa.Select[Any]) 
 
 
 def _reads(connection: sa.Connection, statement: sa.Select[Any]) -> set[tuple[str, str | None]]:
-    """The tables that it reads, each with the view by which it does."""
+    """Return the tables that the statement reads, each with the view through which it reads it."""
     read: set[tuple[str, str | None]] = set()
 
     def watch(action: int, name: str | None, _: Any, __: Any, view: str | None) -> int:
@@ -68,7 +71,7 @@ def _reads(connection: sa.Connection, statement: sa.Select[Any]) -> set[tuple[st
 
 
 def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None:
-    """A literal that compares as the value does, which hangs on its affinity; None where there is none such."""
+    """Return a literal that compares as the value does, which depends on its affinity; None if there is none."""
     named = sa.text(_QUOTED.sub(_surely_a_name, named.text))
     value = connection.execute(sa.select(named)).scalar_one()
     if value is None:
@@ -88,7 +91,7 @@ def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None
     else:
         written, kinds = str(value), ("INTEGER",)
     if _DRAWN.search(named.text):
-        return f"({written})"  # of what is drawn, a second evaluation is another value
+        return f"({written})"  # a second evaluation of random() would return another value
     wanted = _behaviour(connection, named, value)
     for one in (*(f"CAST({written} AS {kind})" for kind in kinds), f"({written})"):
         if _behaviour(connection, sa.text(f"{one.replace(':', chr(92) + ':')} AS v"), value) == wanted:
@@ -100,13 +103,16 @@ _QUOTED = re.compile(r"""'(?:[^']|'')*'|`(?:[^`]|``)*`|\[[^\]]*\]|"(?:[^"]|"")*\
 
 
 def _surely_a_name(found: re.Match[str]) -> str:
-    """In double quotes the name of a column of the row around it would be a text, where there is no such row."""
+    """Return a name in double quotes in backquotes instead.
+
+    SQLite reads a name in double quotes as a text if no column has it, as when the outer row is not there.
+    """
     text = found[0]
     return "`" + text[1:-1].replace('""', '"').replace("`", "``") + "`" if text.startswith('"') else text
 
 
 def _in_json(connection: sa.Connection, named: sa.TextClause, value: str) -> bool:
-    """Whether a JSON function takes the text for JSON, as the text of another JSON function is."""
+    """Whether a JSON function treats the value as JSON, as it does the result of another JSON function."""
     text = named.text.removesuffix(" AS v")
     try:
         (inside,) = json.loads(connection.execute(sa.text(f"SELECT json_array({text})")).scalar_one())
@@ -116,7 +122,7 @@ def _in_json(connection: sa.Connection, named: sa.TextClause, value: str) -> boo
 
 
 def _behaviour(connection: sa.Connection, named: sa.TextClause, value: Any) -> tuple[Any, ...]:
-    """What it equals: the same as text and as a number, of a column's affinity and without."""
+    """Return what the value equals: the same value as text and as a number, each with and without an affinity."""
     number = _number(value)
     probes = [sa.text("v = CAST(:s AS TEXT)").bindparams(s=str(value)), sa.text("v = :s").bindparams(s=str(value))]
     probes += [sa.text("v = CAST(:n AS NUMERIC)").bindparams(n=number), sa.text("v = :n").bindparams(n=number)]

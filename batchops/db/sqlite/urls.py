@@ -1,4 +1,4 @@
-"""SQLite's URLs: always an existing file, never a new one because of a slip."""
+"""SQLite's URLs, which name an existing file: a mistyped name must not make a new file."""
 
 import os.path
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _KNOWN = _URI | {"uri", "timeout"}
 
 
 def read(parts: Parts, environ: Mapping[str, str]) -> DriverUrl:  # noqa: ARG001  every family is asked the same way
-    """The file's URL; opening it fails where the file does not exist."""
+    """Return the file's URL; opening it fails if the file does not exist."""
     if parts.hosts or parts.user is not None:
         raise UsageError(
             "An SQLite URL has no host; the file comes after three slashes.",
@@ -36,8 +36,8 @@ def read(parts: Parts, environ: Mapping[str, str]) -> DriverUrl:  # noqa: ARG001
 
 
 def file_url(path: str, **parameters: str) -> sa.URL:
-    """The URL of a file, which must exist unless `mode` is rwc; the other parameters are SQLite's own."""
+    """Return the URL of a file, which must exist unless `mode` is rwc; the parameters are SQLite's own."""
     parameters.pop("uri", None)
-    # A URI, for only that can say "do not create"; absolute, so that a later chdir means the same file.
+    # A URI, as only a URI can say "do not create"; absolute, so that it names the same file after a chdir.
     name = "file:" + quote(os.path.abspath(path))
     return sa.URL.create("sqlite", database=name, query={"mode": "rw"} | parameters | {"uri": "true"})

@@ -1,23 +1,23 @@
-"""How much of a SQLite file's WAL is not yet in the file: a reader that stays keeps it from being copied there."""
+"""The signal `wal-size` of SQLite: the bytes of WAL not yet copied to the file, which a long reader prevents."""
 
 import sqlalchemy as sa
 
 from batchops.db.signals import Measured, ServerSignal
 
 _FRAME = 24
-"""Bytes beside each page."""
+"""Bytes of the header before each page in the WAL."""
 
 
 class WalSize:
-    """By a passive checkpoint, which waits for nobody and keeps nobody waiting.
+    """Measures by a passive checkpoint, which neither waits for other sessions nor makes them wait.
 
-    While the run waits nobody else may write, so that none but this copies the pages once the reader is gone. The
-    size of the file says nothing: it stays as large as it once was.
+    While the run waits, perhaps no other session writes; then only this checkpoint copies the pages once the reader
+    has ended. The size of the WAL file tells nothing, as the file never becomes smaller.
     """
 
     def read(self, connection: sa.Connection) -> Measured:
         page = int(connection.exec_driver_sql("PRAGMA page_size").scalar_one())
-        connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")  # else it does not know that there is a WAL
+        connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")  # before that, SQLite does not look for a WAL
         connection.exec_driver_sql("ROLLBACK")
         _, frames, copied = connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
         if frames < 0:

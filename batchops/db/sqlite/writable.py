@@ -1,4 +1,4 @@
-"""Whether this process may write a SQLite file: by its URL, its own rights and those of the folder of its journal."""
+"""Whether this process may write a SQLite file: by the URL, and by the rights to the file and to its folder."""
 
 import os
 from collections.abc import Mapping
@@ -7,12 +7,15 @@ from typing import Any
 
 _YES = ("1", "true", "yes", "on")
 _WAL = 2
-"""What the header's bytes for reading and writing say of a file in WAL mode."""
+"""The value of the file header's read and write versions in WAL mode."""
 _WAY_OUT = "give this user the right, or run as a user that has it."
 
 
 def obstacle(path: Path, query: Mapping[str, Any]) -> tuple[str, str] | None:
-    """What keeps it from being written, and the way out; None for nothing. Nothing is opened for writing."""
+    """Return what keeps the file from being written, and the way out; None if nothing does.
+
+    Nothing is opened for writing.
+    """
     for name, asked in (("mode", query.get("mode") == "ro"), ("immutable", query.get("immutable") in _YES)):
         if asked:
             parameter = f"{name}={query[name]}"
@@ -26,12 +29,12 @@ def obstacle(path: Path, query: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def unreadable(path: Path) -> bool:
-    """Whether SQLite cannot even read it: in WAL mode it first makes a file beside it."""
+    """Whether SQLite cannot even read the file: in WAL mode it first makes another file in the folder."""
     return _in_wal_mode(path) and _needs_folder(path) and not _may(path.parent, os.W_OK | os.X_OK)
 
 
 def _needs_folder(path: Path) -> bool:
-    """In WAL mode others may have made the files that are needed."""
+    """Whether SQLite has to make files in the folder; in WAL mode another process may have made them already."""
     tables = [Path(f"{path}-{end}") for end in ("wal", "shm")]
     return not (_in_wal_mode(path) and all(_may(one, os.W_OK) for one in tables))
 
