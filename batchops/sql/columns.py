@@ -1,4 +1,4 @@
-"""The names of a table's columns as an expression may write them."""
+"""Matches the names in an expression with a table's columns."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from batchops.db.sql_functions import SqlFunctions
 from batchops.errors import UsageError, did_you_mean
 from batchops.sql.tokens import SqlTokens
 
-# Their first argument is a keyword, or a sequence of MariaDB, which the parser takes for a column.
+# The parser takes their first argument for a column, but it is a keyword, or a sequence of MariaDB.
 _KEYWORD_CALLS = frozenset({"get_format", "raise"})
 _SEQUENCE_CALLS = frozenset({"nextval", "lastval", "setval"})
 
@@ -23,17 +23,17 @@ class Columns:
     sql_functions: SqlFunctions
 
     def same(self, written: str, name: str, *, quoted: bool) -> bool:
-        """Whether a name as it is written means `name`."""
+        """Whether a name, written like that, means `name`."""
         if not self.sql_functions.folds:
             return written.casefold() == name.casefold()
         return (written if quoted else written.lower()) == name
 
     def match(self, written: str, *, quoted: bool) -> str | None:
-        """The column that is meant, as the table spells it, if there is one."""
+        """Return the column that is meant, as the table spells it; None where there is none."""
         return next((name for name in self.names if self.same(written, name, quoted=quoted)), None)
 
     def find(self, written: str, *, quoted: bool) -> str:
-        """The column that is meant; UsageError with the nearest name if there is none."""
+        """Return the column that is meant; UsageError with the nearest name if there is none."""
         name = self.match(written, quoted=quoted)
         if name is None:
             raise UsageError(f'table "{self.table}" has no column "{written}"', self._hint(written, quoted))
@@ -52,7 +52,7 @@ class Columns:
 
 
 def refuse_shadowed(tokens: SqlTokens, known: Columns) -> None:
-    """UsageError for a bare word that means the session's user or time though a column has that name."""
+    """Raise UsageError for a bare word that means the session's user or time although a column has that name."""
     for index, token in enumerate(tokens.tokens):
         alone = token.kind == "word" and "." not in (tokens.at(index - 1).written, tokens.at(index + 1).written)
         if not alone or token.value not in known.sql_functions.shadows or tokens.called(index):
@@ -67,7 +67,7 @@ def refuse_shadowed(tokens: SqlTokens, known: Columns) -> None:
 
 
 def columns_read(tree: exp.Expr, known: Columns) -> frozenset[str]:
-    """The columns that the expression reads outside its sub-selects; UsageError for one that is not there."""
+    """Return the columns that the expression reads outside its sub-selects; UsageError for one that does not exist."""
     read: set[str] = set()
     for column in _own(tree):
         read.update(_meant(column, known))
@@ -75,7 +75,7 @@ def columns_read(tree: exp.Expr, known: Columns) -> frozenset[str]:
 
 
 def columns_written_like(tokens: SqlTokens, known: Columns) -> frozenset[str]:
-    """The columns whose names stand anywhere in the text: no fewer than it reads."""
+    """Return the columns whose names appear anywhere in the text: at least all that it reads."""
     names = (token for token in tokens.tokens if token.kind in {"word", "name"})
     found = {known.match(p.value if p.kind == "name" else p.written, quoted=p.kind == "name") for p in names}
     if any(known.same(p.value, known.table, quoted=p.kind == "name") for p in tokens.tokens):

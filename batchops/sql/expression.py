@@ -1,10 +1,10 @@
 """Checks the user's SQL: it must be one expression that means the same in every batch.
 
-It guards against mistakes and is no security boundary. Nothing is rewritten: the text goes to the server as it was
-written, but for the time functions. What can be seen in the tokens (parentheses, comments, semicolons,
-placeholders, time functions, volatile names) is decided there and always holds. sqlglot only tells columns and
-checks the syntax. Where it cannot follow a text that has no plain mistake in it, the text may well be legal: it
-is let through with `followed` False, and the server has to judge it, by EXPLAIN, before the first write.
+The checks guard against mistakes and are no security boundary. The server gets the text as it was written, except for
+the time functions. Parentheses, comments, semicolons, placeholders, time functions and volatile names are checked in
+the tokens alone; these checks always work. sqlglot only finds the columns and checks the syntax. A text that it cannot
+parse may still be valid: unless it has a plain mistake, it passes with `followed` False, and the server checks it by
+EXPLAIN before the first write.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -33,38 +33,38 @@ from batchops.sql.validators import (
 
 NOTHING: Mapping[str, Value] = {}
 _APART = frozenset({"", " ", "\n", "\t", "(", ")", ","})
-"""What a literal may touch without becoming a part of it."""
+"""Characters that may be next to a literal without becoming a part of it."""
 
 _PLAIN_FUNCTIONS = frozenset({
     *("abs", "cast", "coalesce", "date_part", "date_trunc", "extract", "greatest", "least", "length", "lower", "mod"),
     *("now", "nullif", "round", "substr", "substring", "trim", "upper"),
     *("and", "or", "not", "in", "between", "like", "is", "case", "when", "then", "else", "interval"),
 })  # fmt: skip
-"""What may stand before an opening parenthesis where nothing but the row is read; words besides functions."""
+"""Names that may precede a parenthesis in an expression that reads only its own row: functions and keywords."""
 
 
 @dataclass(frozen=True)
 class Expression:
-    """A condition or a value that may go into a statement, in parentheses."""
+    """A condition or a value that has passed the checks and may be put into a statement, in parentheses."""
 
     text: str
     """As the user wrote it, without blanks around it."""
     columns: frozenset[str]
-    """The table's columns that it reads outside sub-selects; those it may read if not `followed`."""
+    """The table's columns that it reads outside sub-selects; all that it may read if not `followed`."""
     time_functions: tuple[TimeFunctionCall, ...]
     subquery: bool
     followed: bool
-    """Whether the parser could follow it; if not, its syntax and its columns are for the server to check."""
+    """Whether sqlglot could parse it; if not, the server has to check its syntax and its columns."""
     fresh: bool = False
-    """Whether it gives each row a value of its own: random, from a sequence, or the column's default."""
+    """Whether it gives each row its own value: random, from a sequence, or the column's default."""
 
     def reads_row_alone(self, functions: SqlFunctions) -> bool:
-        """Whether it surely reads nothing but the row: no sub-select, and no function that might have one."""
+        """Whether it certainly reads only its own row: it has no sub-select, and no function that might have one."""
         called = called_functions(tokenize(self.text, functions.dialect))
         return self.followed and not self.subquery and called <= _PLAIN_FUNCTIONS
 
     def pinned(self, literals: Mapping[str, str]) -> str:
-        """The text with each time function replaced by its literal."""
+        """Return the text with each time function replaced by its literal."""
         text = self.text
         for call in reversed(self.time_functions):
             text = text[: call.start] + literals[call.spelling] + text[call.end :]
@@ -76,7 +76,7 @@ class Assignment:
     """`column = expression`."""
 
     column: str
-    """As the table spells it."""
+    """The column's name, as the table spells it."""
     expression: Expression
 
 
@@ -84,9 +84,9 @@ def parse_condition(
     text: str, *, functions: SqlFunctions, table: str, columns: Collection[str], what: str = "--where",
     params: Mapping[str, Value] = NOTHING,
 ) -> Expression:  # fmt: skip
-    """The checked condition; UsageError, which begins with `what`, for anything else.
+    """Check a condition and return it; UsageError, which begins with `what`, if it fails.
 
-    `params` are the values for each `:name` in it; any other one is refused.
+    `params` are the values for each `:name` in it; any other `:name` is refused.
     """
     if not text.strip():
         raise UsageError(f"{what}: the condition is empty", "for every row of the table, use --all-rows")
@@ -101,7 +101,7 @@ def parse_assignment(
     text: str, *, functions: SqlFunctions, table: str, columns: Collection[str], what: str = "--set",
     params: Mapping[str, Value] = NOTHING,
 ) -> Assignment:  # fmt: skip
-    """The checked assignment; UsageError, which begins with `what`, for anything else."""
+    """Check an assignment, `column = expression`, and return it; UsageError, which begins with `what`, if it fails."""
     known = Columns(table, tuple(columns), functions)
     try:
         target, value = _split(tokenize(text, functions.dialect), known)
@@ -117,9 +117,11 @@ def parse_assignment(
 
 
 def plainly_idempotent(assignments: Iterable[Assignment]) -> bool:
-    """Whether setting twice gives what setting once gave: no value reads a column that is set, none is another
-    each time, and none has a sub-select, which may read the table. Functions of the user's own are taken at
-    their word."""
+    """Whether a second run of the assignments changes nothing.
+
+    That holds if no value reads a column that is set, none is different each time, and none has a sub-select, which
+    may read the table. The user's own functions are assumed to do none of that.
+    """
     assignments = tuple(assignments)
     targets = {assignment.column for assignment in assignments}
     values = [assignment.expression for assignment in assignments]
@@ -127,14 +129,14 @@ def plainly_idempotent(assignments: Iterable[Assignment]) -> bool:
 
 
 def is_default(value: str) -> bool:
-    """Whether a column is set to its default: a keyword, which no parentheses may enclose."""
+    """Whether the value is the keyword DEFAULT, which may not be in parentheses."""
     return value.strip().casefold() == "default"
 
 
 def evaluate_time_functions(
     functions: SqlFunctions, spellings: Iterable[str], evaluate: Callable[[str], str]
 ) -> dict[str, str]:
-    """The literal for each spelling; `evaluate` has the server compute a SQL expression to text."""
+    """Return the literal for each spelling; `evaluate` lets the server compute a SQL expression as text."""
     values: dict[str, str] = {}
     literals: dict[str, str] = {}
     for spelling in dict.fromkeys(spellings):
@@ -163,7 +165,7 @@ def _expression(
 
 
 def _bound(text: str, functions: SqlFunctions, params: Mapping[str, Value]) -> str:
-    """The text with the value of each `:name` that there is one for, as a literal of the database's."""
+    """Return the text with each `:name` in `params` replaced by its value, as a literal of the database."""
     if not params:
         return text
     tokens = tokenize(text, functions.dialect)
@@ -171,7 +173,7 @@ def _bound(text: str, functions: SqlFunctions, params: Mapping[str, Value]) -> s
         colon, name = tokens.at(index), tokens.at(index + 1)
         if name.written in params:
             before, after = text[: colon.start], text[name.end :]
-            # A blank where something else touches it: E:name must not become E'…', nor two strings one.
+            # A blank if another character touches it: E:name must not become E'…', and two strings must not become one.
             left = "" if before[-1:] in _APART else " "
             right = "" if after[:1] in _APART else " "
             text = before + left + functions.literal(params[name.written]) + right + after
@@ -187,7 +189,7 @@ def _tree(tokens: SqlTokens, functions: SqlFunctions) -> exp.Expr | None:
     tree = statement.args["where"].this
     if isinstance(tree.this, exp.Alias):
         refuse_neighbours(tokens)
-    # An operator that it does not know may pass for something else (an alias, a parameter) and hide a column.
+    # sqlglot may take an operator that it does not know for an alias or a parameter, and so hide a column.
     lost = tree.find(exp.Parameter, exp.SessionParameter) or isinstance(tree.this, exp.Alias | exp.Aliases)
     return None if lost else tree
 

@@ -1,4 +1,4 @@
-"""The sub-selects in the user's SQL, and which of them stand for one value that can be computed at the start."""
+"""Finds the sub-selects in the user's SQL, and those that are one value, which can be computed at the start."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,26 +10,29 @@ _NO_VALUE = _OF_A_LIST | {"from", "join", "lateral", "union", "except", "interse
 _BEFORE_A_VALUE = frozenset({"=", "<", ">", "<=", ">=", "<>", "!=", "+", "-", "*", "/", "||", "%", "("}) | {
     *("and", "or", "not", "between", "when", "then", "else", "case", "where", "on", "select", "like"),
 }
-"""What a value follows inside another sub-select, where a comma or a name may introduce a table as well."""
+"""Tokens after which a sub-select inside another one is a value; after a comma or a name it may be a table."""
 
 
 @dataclass(frozen=True)
 class SubSelect:
-    """`text[start:end]`: in its parentheses, or with the EXISTS before them."""
+    """A sub-select: `text[start:end]` with its parentheses, and with the EXISTS before them."""
 
     start: int
     end: int
     value: bool
-    """Whether it means one value, or true or false, rather than a list or a table."""
+    """Whether it is one value, or true or false, and not a list or a table."""
 
 
 def subselects(tokens: SqlTokens) -> tuple[SubSelect, ...]:
-    """The outermost sub-selects, in order."""
+    """Return the outermost sub-selects, in order."""
     return tuple(_within(tokens, 0, len(tokens.tokens), nested=False))
 
 
 def inner_subselects(tokens: SqlTokens, outer: SubSelect) -> tuple[SubSelect, ...]:
-    """The outermost ones within another; none of one WITH names of its own, which mean nothing outside it."""
+    """Return the outermost sub-selects within another one.
+
+    None if that one has WITH, whose names mean nothing outside it.
+    """
     first = next(i for i, token in enumerate(tokens.tokens) if token.start >= outer.start and token.written == "(")
     last = tokens.closing[first]
     if any(token.kind == "word" and token.value == "with" for token in tokens.tokens[first:last]):
@@ -40,7 +43,7 @@ def inner_subselects(tokens: SqlTokens, outer: SubSelect) -> tuple[SubSelect, ..
 
 
 def called_functions(tokens: SqlTokens) -> frozenset[str]:
-    """The names, in lower case, that are followed by an opening parenthesis."""
+    """Return the names, in lower case, that are followed by an opening parenthesis."""
     return frozenset(token.value.lower() for index, token in tokens.names() if tokens.called(index))
 
 
@@ -63,7 +66,7 @@ def _selects(tokens: SqlTokens, opening: int) -> bool:
 
 
 def _bare(tokens: SqlTokens, opening: int) -> tuple[int, int]:
-    """The outermost of redundant parentheses around it, as tokens."""
+    """Return the tokens of the outermost redundant parentheses around a sub-select."""
     closing = tokens.closing[opening]
     while (
         tokens.at(opening - 1).written == "("
@@ -89,7 +92,7 @@ def _found(tokens: SqlTokens, begin: int, end: int, *, nested: bool) -> SubSelec
 
 
 def _after_an_operator(tokens: SqlTokens, index: int) -> bool:
-    """Whether what follows that token is a value; behind FROM ((, it is a table."""
+    """Whether a sub-select after that token is a value; after FROM ((, for example, it is a table."""
     while tokens.at(index).written == "(" and tokens.at(index - 1).written == "(":
         index -= 1
     if tokens.at(index).written != "(":

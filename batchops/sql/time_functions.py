@@ -18,20 +18,20 @@ class TimeFunctionCall:
     start: int
     end: int
     spelling: str
-    """As `SqlFunctions.time_functions` lists it."""
+    """The spelling by which `SqlFunctions.time_functions` lists it."""
 
 
 def find_time_functions(tokens: SqlTokens, functions: SqlFunctions) -> tuple[TimeFunctionCall, ...]:
-    """Every time function, in order, sub-selects included; UsageError for one that cannot be pinned."""
+    """Return all calls of time functions in order, sub-selects included; UsageError for one that cannot be pinned."""
     found = [*_spelled(tokens, functions), *_as_arguments(tokens, functions)]
     _refuse_moments(tokens, functions)
     return tuple(sorted(found, key=lambda call: call.start))
 
 
 def refuse_volatile(tokens: SqlTokens, functions: SqlFunctions, fresh: frozenset[str]) -> bool:
-    """UsageError for the first function or word that would answer differently at each call, or does more.
+    """Raise UsageError for the first volatile function or word: its value changes, or it does more than return a value.
 
-    Those of `fresh` may stand; whether one does is returned.
+    Those in `fresh` are allowed; return whether the expression has one.
     """
     drawn = False
     for index, token in tokens.names():
@@ -105,8 +105,8 @@ def _argument(tokens: SqlTokens, argument: range) -> list[TimeFunctionCall]:
     token = tokens.at(argument.start)
     if len(argument) != 1:
         return []
-    # SQLite takes a name in double quotes that no column has for a string. Outside sub-selects that is an
-    # unknown column, and refused as such.
+    # SQLite reads a name in double quotes as a string if no column has it. Outside sub-selects it is refused as an
+    # unknown column.
     if token.written.lower() == '"now"' and argument.start in tokens.inner:
         raise UsageError(f"{token.written} may mean the present moment", "write it in single quotes: 'now'")
     if token.kind == "string" and token.value.lower() in _SPANS:
@@ -146,6 +146,6 @@ def _becomes_time(tokens: SqlTokens, index: int, functions: SqlFunctions) -> boo
 
 
 def _is_compared(tokens: SqlTokens, index: int) -> bool:
-    # PostgreSQL gives a bare string the type it is compared with; who orders by 'now' has a time in mind.
+    # PostgreSQL gives a bare string the type that it is compared with; in < and > with 'now', that is a time.
     before, after = tokens.at(index - 1), tokens.at(index + 1)
     return before.value in _ORDERING or after.value in _ORDERING

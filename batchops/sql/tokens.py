@@ -1,7 +1,6 @@
-"""The user's SQL as tokens, and the mistakes that can be seen in the tokens alone.
+"""The user's SQL as tokens, and the mistakes that can be found in the tokens alone.
 
-Everything here holds whether or not the parser can follow the text later: one statement, no comment, balanced
-parentheses.
+These checks work whether or not the parser can follow the text later: one statement, no comment, balanced parentheses.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -43,7 +42,7 @@ class SqlToken:
     end: int
     written: str
     value: str
-    """A bare word in lower case; what quotes enclose; else as written."""
+    """A bare word in lower case; the text inside the quotes of a name or string; any other text as written."""
 
     @property
     def operand(self) -> bool:
@@ -60,26 +59,26 @@ class SqlTokens:
     text: str
     tokens: tuple[SqlToken, ...]
     closing: Mapping[int, int]
-    """Where the bracket that a token opens is closed."""
+    """For each opening bracket, the index of the token that closes it."""
     around: tuple[int | None, ...]
-    """The opening bracket that a token is in."""
+    """For each token, the index of the opening bracket around it."""
     inner: frozenset[int]
-    """The tokens within a sub-select."""
+    """The indexes of the tokens within sub-selects."""
 
     def at(self, index: int) -> SqlToken:
-        """The token there; an empty sign beyond either end."""
+        """Return the token at that index; an empty sign before the first and after the last."""
         return self.tokens[index] if 0 <= index < len(self.tokens) else SqlToken("sign", -1, -1, "", "")
 
     def touching(self, index: int) -> bool:
-        """Whether no blank is between a token and the next one."""
+        """Whether there is no blank between the token and the next one."""
         return self.at(index).end == self.at(index + 1).start
 
     def called(self, index: int) -> bool:
-        """Whether the name there is followed by an opening parenthesis."""
+        """Whether the token is a name that is followed by an opening parenthesis."""
         return self.at(index).kind in {"word", "name"} and self.at(index + 1).written == "("
 
     def arguments(self, index: int) -> list[range]:
-        """The arguments of the call whose name is at `index`, each as the tokens it consists of."""
+        """Return the arguments of the call whose name is at `index`, each as the range of its tokens."""
         opening = index + 1
         closing = self.closing[opening]
         if closing == opening + 1:
@@ -89,14 +88,14 @@ class SqlTokens:
         return [range(a + 1, b) for a, b in pairwise(edges)]
 
     def names(self) -> Iterator[tuple[int, SqlToken]]:
-        """Bare words, and quoted names that are called."""
+        """Yield index and token of each bare word, and of each quoted name that is called."""
         for index, token in enumerate(self.tokens):
             if token.kind == "word" or (token.kind == "name" and self.called(index)):
                 yield index, token
 
 
 def tokenize(text: str, dialect: str) -> SqlTokens:
-    """The text in tokens; UsageError for what no single expression can hold."""
+    """Return the text as tokens; UsageError for anything that a single expression cannot have."""
     try:
         # The parenthesis keeps the tokenizer from taking a column called "call" or "show" for a command.
         parsed = Dialect.get_or_raise(dialect).tokenize("(" + text)
@@ -125,7 +124,7 @@ def _sql_token(parsed: Token, text: str) -> SqlToken:
 
 
 def _refuse_comments(text: str, tokens: Iterable[SqlToken]) -> None:
-    # Looked for between the tokens, as releases of sqlglot differ in where they attach a comment.
+    # Comments are found in the text between the tokens, as releases of sqlglot attach them to different tokens.
     done = 0
     for token in (*tokens, SqlToken("sign", len(text), len(text), "", "")):
         between = text[done : token.start].strip()

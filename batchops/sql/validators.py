@@ -27,7 +27,7 @@ _FORMAT_PLACEHOLDER = re.compile(r"%(s\b|\(\w+\)s\b)")
 
 
 def refuse_statements(tokens: SqlTokens) -> None:
-    """UsageError for a whole statement, a clause, or one that writes from inside a sub-select."""
+    """Raise UsageError for a whole statement, a clause, or a statement in a sub-select that writes."""
     first, second = tokens.at(0), tokens.at(1)
     bare = second.kind in {"word", "name"} and second.operand
     if first.kind == "word" and first.value in _STATEMENTS and (first.value in _NEVER_NAMES or bare):
@@ -43,13 +43,13 @@ def refuse_statements(tokens: SqlTokens) -> None:
 
 
 def refuse_commas(tokens: SqlTokens, hint: str) -> None:
-    """UsageError for a list where one expression is wanted."""
+    """Raise UsageError for a list in place of one expression."""
     if any(p.written == "," and tokens.around[i] is None for i, p in enumerate(tokens.tokens)):
         raise UsageError("a comma is outside parentheses", hint)
 
 
 def refuse_aggregates(tokens: SqlTokens) -> None:
-    """UsageError for an aggregate or a window function, which need more than the one row."""
+    """Raise UsageError for an aggregate or a window function, which need more than one row."""
     for index, token in tokens.names():
         if index in tokens.inner or tokens.at(index - 1).written == ".":
             continue
@@ -63,12 +63,12 @@ def _aggregates(tokens: SqlTokens, index: int) -> bool:
     name = tokens.at(index).value
     if name not in _AGGREGATES or not tokens.called(index):
         return False
-    # With two arguments they are SQLite's greatest and least.
+    # With two arguments, min and max are SQLite's names for least and greatest.
     return name not in {"min", "max"} or len(tokens.arguments(index)) < 2
 
 
 def refuse_placeholders(tokens: SqlTokens, functions: SqlFunctions) -> None:
-    """UsageError for a parameter or a variable: there is nobody to give it a value."""
+    """Raise UsageError for a parameter or a variable, as nothing gives it a value."""
     for index, token in enumerate(tokens.tokens):
         if token.kind == "sign" and _is_placeholder(tokens, index, functions):
             shown = _SHOWN.match(tokens.text, token.start)
@@ -97,7 +97,10 @@ def _is_placeholder(tokens: SqlTokens, index: int, functions: SqlFunctions) -> b
 
 
 def value_names(tokens: SqlTokens) -> Iterator[int]:
-    """Where `:name` asks for a value: the colon's index. Not in a string, nor the colon of a cast or of JSON."""
+    """Yield the index of the colon of each `:name` that stands for a value.
+
+    A colon in a string, of a cast or of JSON does not.
+    """
     for index, token in enumerate(tokens.tokens):
         named = tokens.at(index + 1).kind == "word"
         if token.kind == "sign" and token.written == ":" and named and _names_parameter(tokens, index):
@@ -105,7 +108,7 @@ def value_names(tokens: SqlTokens) -> Iterator[int]:
 
 
 def _joins(tokens: SqlTokens, index: int) -> bool:
-    # PostgreSQL's JSON operator has a value on either side; its geometric ones (?-, ?#) continue with a sign.
+    # PostgreSQL's JSON operator ? has a value on each side; its geometric ones (?-, ?#) continue with a sign.
     before, after = tokens.at(index - 1), tokens.at(index + 1)
     if tokens.touching(index) and after.kind == "sign" and after.written not in _BRACKETS:
         return True
@@ -123,12 +126,12 @@ def _names_parameter(tokens: SqlTokens, index: int) -> bool:
     if opening is not None and tokens.at(opening).written == "[":
         return False
     follows = tokens.touching(index) and tokens.at(index + 1).kind in {"word", "name", "number"}
-    # JSON_OBJECT('key':value) has a value on its left; a word there may be an operator.
+    # In JSON_OBJECT('key':value) there is a value before the colon. A word before it may be an operator.
     return follows and (not tokens.at(index - 1).operand or tokens.at(index - 1).kind == "word")
 
 
 def refuse_dangling(tokens: SqlTokens) -> None:
-    """UsageError for a plain mistake in a text that the parser could not follow: a clause, an operator alone."""
+    """Raise UsageError for a plain mistake in a text that sqlglot could not parse: a clause, or an operator alone."""
     clause = next((p for i, p in enumerate(tokens.tokens) if _is_clause(tokens, i)), None)
     if clause is not None:
         raise UsageError(f"it continues with {clause.written.upper()}", "give the bare expression alone")
@@ -144,7 +147,7 @@ def _in(token: SqlToken, values: Collection[str]) -> bool:
 
 
 def _longer(tokens: SqlTokens, index: int) -> bool:
-    # Operators that the tokenizer does not know, such as <<%, come as several tokens.
+    # The tokenizer splits operators that it does not know, such as <<%, into several tokens.
     sides = [side for side, left in ((index - 1, index - 1), (index + 1, index)) if tokens.touching(left)]
     return any(tokens.at(side).kind == "sign" and tokens.at(side).written not in _BRACKETS for side in sides)
 
@@ -155,7 +158,7 @@ def _is_clause(tokens: SqlTokens, index: int) -> bool:
 
 
 def refuse_neighbours(tokens: SqlTokens) -> None:
-    """UsageError for two values side by side at the end, which the parser takes for a value and its alias."""
+    """Raise UsageError for two values side by side at the end, which sqlglot takes for a value and its alias."""
     last = len(tokens.tokens) - 1
     left, right = tokens.at(last - 1), tokens.at(last)
     if right.kind in {"word", "name"} and left.operand and not tokens.touching(last - 1):
