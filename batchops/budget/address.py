@@ -1,4 +1,4 @@
-"""What --budget names: a database, and one of the budgets in it."""
+"""The address of a budget, as --budget names it: a database, and the name of a budget in it."""
 
 import os
 from dataclasses import dataclass
@@ -12,28 +12,28 @@ LONGEST_NAME = 100
 
 @dataclass(frozen=True)
 class BudgetAddress:
-    """Where a budget is kept."""
+    """The database that keeps a budget, and the budget's name."""
 
     database: DatabaseAddress
     name: str
 
     @property
     def shown(self) -> str:
-        """For people, without secrets."""
+        """The address for people, without secrets."""
         return f"{self.database.shown}#{self.name}"
 
 
 def checked(text: str | None) -> str | None:
-    """The text, if it has a name in it; ValueError otherwise."""
+    """Return the text unchanged if it names a budget; ValueError otherwise."""
     if text is not None:
         _parts(text)
     return text
 
 
 def budget_address(text: str, *, makes: bool = False) -> BudgetAddress:
-    """`URL#NAME` or `FILE#NAME`; without either, in the database that BATCHOPS_URL or DATABASE_URL names.
+    """Return the address for `URL#NAME` or `FILE#NAME`; for `#NAME`, in the database of BATCHOPS_URL or DATABASE_URL.
 
-    `makes`: a SQLite file that is not there is made.
+    `makes`: a SQLite file that does not exist is made.
     """
     try:
         where, name = _parts(text)

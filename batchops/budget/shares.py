@@ -1,4 +1,4 @@
-"""A budget's tables: its limits, and the runs that share them now, by the clock of their database."""
+"""The tables of budgets: their limits, and the runs that share them now, by the clock of the budgets' database."""
 
 import json
 import secrets
@@ -16,12 +16,12 @@ from batchops.ledger.owner import this_process
 from batchops.ledger.table_setup import TableSetup
 
 LEASE = 10.0
-"""Seconds after which the share of a run that does not renew it is the others'."""
+"""Seconds after which a run that does not renew its share loses it to the others."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What all runs of a budget may do together; None: no bound."""
+    """The limits of all runs of a budget together; None: no limit."""
 
     rate: float | None
     """Rows a second."""
@@ -39,22 +39,26 @@ class Member:
     host: str
     pid: int
     workers: int
-    """Those that it wants."""
+    """How many workers the run wants."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """What one of them may do now."""
+    """What one run of a budget may do now."""
 
     rate: float | None
     workers: int | None
-    """0: the others have all workers."""
+    """The number of workers; 0: the other runs have all of them; None: no limit."""
     runs: int
-    """How many share the budget."""
+    """How many runs share the budget."""
 
 
 def share_of(limits: Limits, members: Sequence[Member], token: str) -> Share:
-    """Alike for all. Where there are more runs than workers, the first come have one each, and the rate among them."""
+    """Return the share of the member with this token: the limits, divided equally.
+
+    If there are more runs than workers, the runs that came first have one worker each, and the rate is divided among
+    them.
+    """
     place = next((n for n, member in enumerate(members) if member.token == token), len(members))
     runs = max(1, len(members))
     if limits.workers is None:
@@ -89,7 +93,7 @@ class Budgets:
         self._now = database.backend.own_tables.epoch
 
     def define(self, name: str, limits: Limits) -> None:
-        """Make a budget, or change it; runs that share it follow within a second or two."""
+        """Make a budget or change its limits; the runs that share it follow within a second or two."""
         self._tables.make()
         values = {"rows_per_second": limits.rate, "workers": limits.workers}
         with self.database.transaction() as connection:
@@ -98,17 +102,17 @@ class Budgets:
                 connection.execute(self._budgets.update().where(self._budgets.c.name == name).values(**values))
 
     def limits(self, name: str) -> Limits:
-        """Those of a budget; UsageError where there is none of that name."""
+        """Return the limits of a budget; UsageError where there is none of that name."""
         with self.database.reading() as connection:
             return self._limits(connection, name)
 
     def members(self, name: str) -> tuple[Member, ...]:
-        """Who shares it now, the first come first."""
+        """Return the runs that share the budget now, in the order in which they joined."""
         with self.database.reading() as connection:
             return self._members(connection, name)
 
     def renew(self, name: str, member: Member) -> Share:
-        """Join, or stay; drop those whose lease has ended; and say what is the member's share."""
+        """Join the budget or renew the member's lease, drop members whose lease has ended, and return the share."""
         shares, until = self._shares, self._now() + sa.literal(LEASE)
         mine = sa.and_(shares.c.budget == name, shares.c.token == member.token)
         with self.database.transaction() as connection:
@@ -122,13 +126,13 @@ class Budgets:
             ended = connection.execute(
                 sa.select(shares.c.token).where(shares.c.budget == name, shares.c.lease_until < self._now())
             )
-            for token in ended.scalars().all():  # by the key: a statement by time would lock the others' rows
+            for token in ended.scalars().all():  # by key: a DELETE by time would lock the rows of other members
                 gone = shares.delete().where(shares.c.budget == name, shares.c.token == token)
                 connection.execute(gone.where(shares.c.lease_until < self._now()))
             return share_of(limits, self._members(connection, name), member.token)
 
     def leave(self, name: str, member: Member) -> None:
-        """Its share is the others' at once."""
+        """Leave the budget: the others can use the member's share at once."""
         shares = self._shares
         with self.database.transaction() as connection:
             connection.execute(shares.delete().where(shares.c.budget == name, shares.c.token == member.token))
@@ -154,18 +158,18 @@ class Budgets:
 
 
 def _place(database: Database) -> str:
-    """The database as `batchops budget set` takes it; a SQLite file by its path, as that makes it."""
+    """Return the database as `batchops budget set` takes it; a SQLite file by its path, which makes it if needed."""
     return database.address.bare.removeprefix("sqlite:///")
 
 
 def this_member(job: str, workers: int) -> Member:
-    """This process, working on that."""
+    """Return a new member for a job of this process."""
     here = this_process()
     return Member(secrets.token_hex(8), job, here.user, here.host, here.pid, workers)
 
 
 @contextmanager
 def budgets_at(address: BudgetAddress) -> Iterator[Budgets]:
-    """The budgets of that database, closed at the end."""
+    """The budgets of the database of `address`, which is closed after the block."""
     with closing(connect(address.database)) as database:
         yield Budgets(database)

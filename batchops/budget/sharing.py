@@ -1,4 +1,4 @@
-"""A run's part in a budget: renewed by a thread, asked before each batch."""
+"""A run's share of a budget: a thread renews it, and the loop asks for it before each batch."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -17,12 +17,12 @@ from batchops.runtime.threads import Threads
 EVERY = 1.0
 """Seconds between two renewals."""
 CERTAIN = 0.8
-"""The share of the lease in which it cannot have ended, though two clocks may run at different speeds."""
+"""The part of the lease in which it has certainly not ended, although two clocks may run at different speeds."""
 NAME = "budget"
 
 
 class SharedBudget:
-    """The newest share, and what it asks of the loop."""
+    """A throttle for a run's newest share of a budget."""
 
     def __init__(
         self, name: str, renew: Callable[[], Share], live: LiveSettings, stats: RunStats,
@@ -35,7 +35,7 @@ class SharedBudget:
         self._limit: RateLimit | None = None
 
     def renew(self) -> None:
-        """Draw the share anew."""
+        """Renew the share, and apply its rate and workers to the run."""
         before = self._clock()
         share = self._renew()
         self._renewed = before
@@ -53,7 +53,7 @@ class SharedBudget:
             self._live.workers.change(min(self._wanted, share.workers))
 
     def __call__(self) -> ThrottleReason | None:
-        """Why to wait; None: go on."""
+        """Return why the run has to wait; None if it need not."""
         silent, share, limit = self._clock() - self._renewed, self._share, self._limit
         if share is None or silent > CERTAIN * LEASE:
             return ThrottleReason(
@@ -69,7 +69,7 @@ class SharedBudget:
 
 
 def shown_budget(text: str) -> str:
-    """Its name and limits, for the plan; UsageError where there is none."""
+    """Return a budget's name and limits for the plan; UsageError where there is no such budget."""
     address = budget_address(text)
     with budgets_at(address) as budgets:
         limits = budgets.limits(address.name)
@@ -82,7 +82,10 @@ def shown_budget(text: str) -> str:
 def sharing(
     text: str | None, job: str, live: LiveSettings, threads: Threads, stats: RunStats
 ) -> Iterator[tuple[Throttle, ...]]:
-    """What the loop is to ask while the block runs, of the budget that --budget names; nothing without one."""
+    """Share the budget that --budget names while the block runs; yield the throttles that the loop has to ask.
+
+    `text` None: there is no budget, and no throttle.
+    """
     if text is None:
         yield ()
         return
@@ -98,6 +101,6 @@ def sharing(
 
 
 def _left(budgets: Budgets, name: str, member: Member) -> None:
-    """Else its lease ends in a while."""
+    """Leave the budget; if that fails, the lease ends by itself after a while."""
     with suppress(BatchopsError):
         budgets.leave(name, member)
