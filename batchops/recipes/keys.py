@@ -1,4 +1,4 @@
-"""From the keys of a job to the spec of its verb, with everything that is wrong with them."""
+"""Makes the spec of a verb from the keys of a job, and reports every mistake in them."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,33 +17,33 @@ from batchops.spec.models import flag_of, flagged
 
 M = TypeVar("M", bound=BaseModel)
 NAMES = frozenset({"table", "by", "key", "ledger_schema"})
-"""Fields that hold names of the database: a parameter that fills one is an identifier."""
+"""Fields that hold names of tables or columns: a parameter that fills one must be an identifier."""
 
 
 @dataclass(frozen=True)
 class Given:
-    """What a recipe gives a field, and where."""
+    """The value that a recipe gives a field, and the line where it does."""
 
     value: Any
     line: int
     default: bool = False
-    """Whether it is in [defaults]."""
+    """Whether it comes from [defaults]."""
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """A parameter's value that was not given yet."""
+    """Stands for a value that is not known: of a parameter without one, or of a field with a mistake."""
 
 
 def key(field: str) -> str:
-    """A field as a recipe spells it: like the flag, without the dashes before it."""
+    """Return a field's name as a recipe spells it: like the flag, without the dashes before it."""
     return field.replace("_", "-")
 
 
 def filled(
     fields: Mapping[str, Given], model: type[BaseModel], params: Mapping[str, Param], mistakes: list[Mistake]
 ) -> dict[str, Any]:
-    """The values with parameters put in; a field with a mistake in it is left as Unknown."""
+    """Return the values of the fields, with parameters filled in; a field with a mistake is Unknown."""
     values: dict[str, Any] = {}
     for name, given in fields.items():
         against = list(_against(name, given.value, model, params))
@@ -89,7 +89,10 @@ def _plain(value: Any) -> Any:
 def checked_all(
     model: type[M], values: Mapping[str, Any], lines: Mapping[str, int], line: int, mistakes: list[Mistake]
 ) -> M | None:
-    """The model, or None and every mistake: of single fields, and of fields together."""
+    """Return the model made from the values, or None; add every mistake to `mistakes`.
+
+    Mistakes are those of single fields and those of fields together.
+    """
     wrong = [name for name, value in values.items() if isinstance(value, Unknown)]
     while True:
         try:
@@ -99,19 +102,19 @@ def checked_all(
             found = [str(each["loc"][0]) for each in error.errors(include_url=False) if each["loc"]]
             if not found:
                 return None
-            # What fields say together is looked at only once each does by itself; wrong ones count as given.
+            # Fields are checked together only once each one is valid by itself; until then wrong ones count as given.
             values = dict.fromkeys(found, Unknown()) | dict(values)
             wrong += found
         except (TypeError, AttributeError):
             if not wrong:
                 raise
-            return None  # what fields say together was asked of one that is wrong by itself, and told as such
+            return None  # a check of fields together met a field that is wrong by itself, which is reported already
         else:
             return None if wrong else built
 
 
 def _lenient(model: type[M], wrong: Sequence[str]) -> type[M]:
-    """The model, but with any value for these fields."""
+    """Return the model, changed so that these fields take any value."""
     if not wrong:
         return model
     fields: dict[str, Any] = dict.fromkeys(wrong, (Any, ...))
@@ -124,12 +127,12 @@ def _mistakes_of(error: ValidationError, lines: Mapping[str, int], line: int) ->
 
 
 def _as_keys(text: str) -> str:
-    """Flags that a message names, as keys."""
+    """Return a message with the flags that it names written as keys."""
     return re.sub(r"(?<![\w-])--(?=[a-z])", "", text)
 
 
 def stray(name: str, verb: str, models: Mapping[str, type[BaseModel]], known: Iterable[str]) -> tuple[str, str]:
-    """What to say of a key that the verb does not have, and a hint."""
+    """Return the message about a key that the verb does not have, and a hint."""
     having = [other for other, model in models.items() if name in flagged(model)]
     has = f"{' and '.join(having)} {'has' if len(having) == 1 else 'have'} it." if having else ""
     names = [key(each) for each in known]
@@ -137,5 +140,5 @@ def stray(name: str, verb: str, models: Mapping[str, type[BaseModel]], known: It
 
 
 def foreign_key(name: str, names: Iterable[str]) -> str:
-    """What another tool's key of that name is here; empty where none of `names` does that."""
+    """Return a hint on the key here for another tool's key of that name; empty if none of `names` does the same."""
     return _as_keys(option_hint(name, [f"--{each}" for each in names]))

@@ -1,4 +1,4 @@
-"""From a recipe file to its jobs, or to everything that is wrong with it."""
+"""Reads a recipe file and returns its jobs, or reports every mistake in it."""
 
 import re
 from collections.abc import Mapping
@@ -23,14 +23,17 @@ from batchops.spec.verb import Verb
 from batchops.verbs import RECIPE_VERBS
 
 TABLES = ("params", "defaults", "job")
-"""What a recipe may hold."""
+"""The tables that a recipe may have."""
 OWN = ("verb", "needs", "description")
-"""Keys of a job that are neither a flag nor its schedule's."""
+"""Keys of a job that are neither flags nor keys of its schedule."""
 _NAME = re.compile(r"[A-Za-z0-9_][\w.-]*", re.ASCII)
 
 
 def load(path: Path, given: Mapping[str, str] | None = None) -> Recipe:
-    """The recipe with its parameters filled; RecipeError with all its mistakes, UsageError for `given`."""
+    """Return the recipe with its parameters filled in from `given`.
+
+    RecipeError, with all of them, for mistakes in the file; UsageError for mistakes in `given`.
+    """
     reader = _Reader(path, parse_toml(read(path)), given or {})
     jobs = reader.jobs()
     missing = [param for param in reader.params.values() if param.value is None and param.type]
@@ -43,7 +46,7 @@ def load(path: Path, given: Mapping[str, str] | None = None) -> Recipe:
 
 
 def check(path: Path, given: Mapping[str, str] | None = None) -> tuple[list[str], list[Mistake]]:
-    """The jobs' names, and every mistake by its line; a parameter without a value is none."""
+    """Return the jobs' names, and every mistake by its line; a parameter without a value is no mistake."""
     source = parse_toml(read(path))
     reader = _Reader(path, source, given or {})
     reader.jobs()
@@ -52,7 +55,7 @@ def check(path: Path, given: Mapping[str, str] | None = None) -> tuple[list[str]
 
 
 class _Reader:
-    """Reads one file; mistakes pile up."""
+    """Reads one file and collects its mistakes."""
 
     def __init__(self, path: Path, source: TomlSource, given: Mapping[str, str]) -> None:
         self._path, self._source, self._given = path, source, given
@@ -63,15 +66,15 @@ class _Reader:
         self._defaults = self._own_defaults()
 
     def distinct_mistakes(self) -> list[Mistake]:
-        """The mistakes, each once: one in [defaults] is every job's."""
+        """Return the mistakes, each once: one in [defaults] is reported for every job."""
         return sorted(set(self.mistakes))
 
     def report(self, line: int, message: str, hint: str = "") -> None:
-        """One more mistake."""
+        """Add a mistake."""
         self.mistakes.append(Mistake(line, message, hint))
 
     def jobs(self) -> list[RecipeJob]:
-        """Those that are whole."""
+        """Read all jobs, collect the mistakes, and return the jobs that have none."""
         for name in set(self._source.values) - {*TABLES}:
             hint = did_you_mean(name, TABLES) or "a recipe has [params], [defaults] and [job.NAME]."
             self.report(self._source.line(name), f'A recipe has no "{name}".', hint)
@@ -92,7 +95,7 @@ class _Reader:
         return {}
 
     def _own_defaults(self) -> dict[str, Given]:
-        """What [defaults] says, by field; a key of no verb at all is a mistake."""
+        """Return the values in [defaults] by field; a key that no verb has is a mistake."""
         known = {field for verb in RECIPE_VERBS.values() for field in flagged(verb.spec)} | schedule.KEYS
         fields = self._fields(self._table("defaults"), "defaults")
         for name in set(fields) - known:
@@ -102,7 +105,7 @@ class _Reader:
         return {name: Given(each.value, each.line, default=True) for name, each in fields.items() if name in known}
 
     def _fields(self, table: Mapping[str, Any], *place: str) -> dict[str, Given]:
-        """A table's keys by the fields they mean; dashes and underscores are one."""
+        """Return the keys of a table by the fields that they mean; dashes and underscores mean the same."""
         fields: dict[str, Given] = {}
         for written, value in table.items():
             name, line = written.replace("-", "_"), self._source.line(*place, written)
@@ -169,7 +172,7 @@ class _Reader:
         return None
 
     def _of_no_verb(self, given: Mapping[str, Given]) -> None:
-        """Keys that are wrong whatever the verb should have been."""
+        """Report the keys that no verb has, for a job without a known verb."""
         known = {field for verb in RECIPE_VERBS.values() for field in flagged(verb.spec)} | {*OWN, *schedule.KEYS}
         for name in set(given) - known:
             names = [key(each) for each in known]
@@ -211,7 +214,7 @@ class _Reader:
 
 
 def _no_address(url: Given | None) -> list[Mistake]:
-    """What is wrong with a URL as it is written; where it only says where the URL is, that is looked up at the run."""
+    """Return the mistakes in a URL; a reference to a URL is looked up only when the job runs."""
     if url is None or not isinstance(url.value, str) or is_reference(url.value):
         return []
     try:

@@ -9,7 +9,7 @@ from batchops.errors import UsageError
 
 @dataclass(frozen=True, order=True)
 class Mistake:
-    """One thing that is wrong, and where."""
+    """A mistake in a recipe, and its line."""
 
     line: int
     message: str
@@ -17,7 +17,7 @@ class Mistake:
 
     @property
     def text(self) -> str:
-        """In one line, for people."""
+        """The message and the hint in one line, for people."""
         return f"{self.message} Hint: {self.hint}" if self.hint else self.message
 
 

@@ -14,9 +14,9 @@ from batchops.recipes.mistakes import Mistake
 from batchops.recipes.toml_lines import TomlSource
 
 KEYS = ("type", "default", "description")
-"""What may be said about a parameter."""
+"""The keys of a parameter's declaration."""
 IDENTIFIER = "identifier"
-"""The type of names of tables and columns: they fill a field, and are never in SQL as a value."""
+"""The type for names of tables and columns: such a parameter fills a field, and is never a value in SQL."""
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _LONGEST_NAME = 200
 
@@ -28,7 +28,7 @@ class Param:
     name: str
     type: str
     value: Value | None
-    """None: it has no default, and none was given."""
+    """The given value, else the default; None: there is neither."""
     line: int = 0
     description: str = ""
 
@@ -112,11 +112,11 @@ TYPES: dict[str, Callable[[object], Value]] = {
     "boolean": _boolean,
     IDENTIFIER: _identifier,
 }
-"""The types that a parameter may have, and how a value is read as one; ValueError says why it cannot be."""
+"""The types of parameters, each with the function that reads a value as one; its ValueError says why it cannot."""
 
 
 def declared(source: TomlSource) -> tuple[dict[str, Param], list[Mistake]]:
-    """The parameters of a recipe with their defaults; those with a mistake in them too, as far as they go."""
+    """Return the parameters of a recipe with their defaults, and the mistakes; a wrong one may lack type and value."""
     table, mistakes, params = source.values.get("params", {}), list[Mistake](), dict[str, Param]()
     if not isinstance(table, dict):
         return {}, [Mistake(source.line("params"), "params is not a table.", "write [params].")]
@@ -161,7 +161,7 @@ def _param(name: str, settings: Mapping[str, Any], line: int) -> Param:
 
 
 def with_values(params: Mapping[str, Param], given: Mapping[str, str]) -> dict[str, Param]:
-    """The parameters with what `--param NAME=VALUE` gave; UsageError for a name or a value that does not do."""
+    """Return the parameters with the values of `--param NAME=VALUE`; UsageError for a wrong name or value."""
     filled = dict(params)
     for name, text in given.items():
         param = params.get(name)
@@ -169,7 +169,7 @@ def with_values(params: Mapping[str, Param], given: Mapping[str, str]) -> dict[s
             hint = did_you_mean(name, params) or (f"it declares {', '.join(params)}." if params else "")
             raise UsageError(f"--param {name}: the recipe declares no such parameter.", hint)
         if not param.type:
-            continue  # the file itself is wrong there
+            continue  # its declaration has a mistake, which is reported by itself
         if wrong := _wrong(param.type, text):
             raise UsageError(f'--param {name}: "{text}" {wrong} ({param.type}).')
         filled[name] = Param(name, param.type, TYPES[param.type](text), param.line, param.description)
@@ -177,7 +177,7 @@ def with_values(params: Mapping[str, Param], given: Mapping[str, str]) -> dict[s
 
 
 def assignments(words: Iterable[str]) -> dict[str, str]:
-    """`NAME=VALUE` words as a mapping; UsageError for any other word."""
+    """Return words of the form `NAME=VALUE` as a mapping; UsageError for any other word."""
     given: dict[str, str] = {}
     for word in words:
         name, equals, value = word.partition("=")

@@ -1,4 +1,4 @@
-"""`:name` in a recipe's SQL: a value where the recipe declares it, whatever it is elsewhere."""
+"""`:name` in a recipe's SQL: the value of the parameter of that name; a name that is not declared is a mistake."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -20,14 +20,14 @@ _NAMED = re.compile(r"(?<![:\w]):([A-Za-z_]\w*)")
 
 
 def bound(spec: S, params: Mapping[str, Param]) -> S:
-    """The spec with the values that its SQL may name, and with no others: they are part of what the job is."""
+    """Return the spec with the values that its SQL names, and no others: they are part of the job's identity."""
     named = {name for text in _texts(spec.__dict__, type(spec)) for name in _NAMED.findall(text)}
     values = {name: params[name].value for name in sorted(named) if name in params and params[name].value is not None}
     return spec.model_copy(update={"params": values}) if values else spec
 
 
 def against(fields: Mapping[str, Given], model: type[BaseModel], params: Mapping[str, Param]) -> list[Mistake]:
-    """What can be told without a database of the SQL in these fields."""
+    """Return the mistakes in the SQL of these fields that can be found without a database."""
     found = []
     for name, given in fields.items():
         look = _look(flag_of(model.model_fields[name]))
@@ -38,9 +38,9 @@ def against(fields: Mapping[str, Given], model: type[BaseModel], params: Mapping
 
 
 def _look(flag: Flag) -> Callable[[SqlTokens], None]:
-    """By what the flag shows as its value."""
+    """Return the check for the SQL of a flag, chosen by the form of the flag's metavar."""
     if "->" in flag.metavar:
-        return refuse_aggregates  # a condition may stand behind the edge, which has been read
+        return refuse_aggregates  # a condition may follow the edge, which has been checked before
     return _assigned if "=" in flag.metavar else _condition
 
 
@@ -55,7 +55,7 @@ def _texts(values: Mapping[str, Any], model: type[BaseModel]) -> Iterator[str]:
 def _mistakes(
     text: str, params: Mapping[str, Param], look: Callable[[SqlTokens], None]
 ) -> Iterator[tuple[str, str]]:  # fmt: skip
-    """Only what is wrong whichever database it is for."""
+    """Yield only the mistakes that the text has in every database's dialect, each with a hint."""
     refused, names = list[UsageError](), list[set[str]]()
     dialects = {one.dialect for one in registrations()}
     for dialect in dialects:

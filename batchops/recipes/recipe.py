@@ -1,4 +1,4 @@
-"""A recipe as it is understood: jobs in the order they run in."""
+"""A recipe after it was read: its jobs, in the order in which they run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,30 +22,33 @@ class RecipeJob:
     needs: tuple[str, ...] = ()
     """Jobs that must be done before it begins."""
     schedule: RecipeSchedule | None = None
-    """None: it has neither `every` nor `cron`."""
+    """When the job is due; None: it has neither `every` nor `cron`."""
     description: str = ""
     line: int = 1
     again: str = ""
     """A command that runs this job alone, with the same parameters."""
     in_file: bool = True
-    """Whether it is written in a recipe; else a command line has made it."""
+    """Whether the job comes from a recipe file; otherwise it was made from a command line."""
 
     @property
     def call(self) -> RecipeCall:
-        """What its verb prepares it with."""
+        """The job's name and the command that runs it again, which its verb needs to prepare it."""
         return RecipeCall(self.name, self.again)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A file of jobs, each after those that it needs, else as they are there."""
+    """A recipe file: its jobs in the order of the file, but each after the jobs that it needs."""
 
     path: Path
     jobs: tuple[RecipeJob, ...]
     params: tuple[Param, ...] = ()
 
     def chosen(self, names: Sequence[str]) -> tuple[RecipeJob, ...]:
-        """The jobs of these names and those that they need, all for none; UsageError for a name there is not."""
+        """Return the jobs of these names and those that they need; without names, all jobs.
+
+        UsageError for a name that no job has.
+        """
         needs = {job.name: job.needs for job in self.jobs}
         for name in names:
             if name not in needs:
@@ -58,7 +61,7 @@ class Recipe:
 
 
 def ordered(jobs: Sequence[RecipeJob]) -> tuple[RecipeJob, ...]:
-    """The jobs as they are in the file, but each after those that it needs."""
+    """Return the jobs in the order of the file, but each after the jobs that it needs."""
     by_name, places = {job.name: job for job in jobs}, {job.name: place for place, job in enumerate(jobs)}
     sorter = TopologicalSorter({job.name: job.needs for job in jobs})
     sorter.prepare()
@@ -73,7 +76,7 @@ def ordered(jobs: Sequence[RecipeJob]) -> tuple[RecipeJob, ...]:
 
 
 def circle(needs: Mapping[str, Sequence[str]]) -> list[str]:
-    """Names that need each other in a circle, the first one again at the end; empty where there is none."""
+    """Return jobs that need each other in a circle, the first one again at the end; empty if there is no circle."""
     try:
         TopologicalSorter(needs).prepare()
     except CycleError as error:

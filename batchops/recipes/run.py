@@ -24,9 +24,10 @@ def run_job(
     stop: Stop,
     planned: Callable[[Plan], None] = lambda _: None,
 ) -> Finished:
-    """Plan and run it. What prevents it is in the returned value, and is an event.
+    """Plan and run the job, and return how it ended.
 
-    `planned` sees the plan.
+    An error that prevents the run is in the returned value, and is emitted as an event. `planned` is called with the
+    plan.
     """
     ends: list[Finished] = []
     raised: list[Exception] = []
@@ -56,12 +57,12 @@ def run_job(
 
 
 def warnings_of(job: RecipeJob, plan: Plan) -> list[str]:
-    """What to tell the user once; a password that is in a recipe is not on the command line."""
+    """Return the plan's warnings; the one about a password names the recipe, not the command line, if that has it."""
     return [IN_RECIPE if job.in_file and warning == ON_COMMAND_LINE else warning for warning in plan.warnings]
 
 
 def not_begun(job: RecipeJob, error: Exception) -> Finished:
-    """The end of a job that could not begin."""
+    """Return the end of a job that an error kept from beginning."""
     if not isinstance(error, BatchopsError):
         error = BatchopsError(described(error), "this is a bug; BATCHOPS_DEBUG=1 shows where.")
     failure = Failure(error.reason, error.message, error.hint)

@@ -1,4 +1,4 @@
-"""The jobs of a recipe, one after another: which are run, which are skipped, and how it all ended."""
+"""Runs the jobs of a recipe one after another: which are run, which are skipped, and the exit code of all."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from batchops.recipes.recipe import RecipeJob
 from batchops.runtime.stop import Stop
 
 THROUGH = frozenset({"done", "already-done", "dry-run"})
-"""Reasons to end by which a job is done, so that those that need it may begin."""
+"""Reasons to end after which a job counts as done, so that the jobs that need it may begin."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Ended:
 
     job: RecipeJob
     finished: Finished | None
-    """None: it was not run."""
+    """The job's end; None: it was not run."""
     skipped: str = ""
     """Why it was not run."""
 
@@ -26,7 +26,10 @@ class Ended:
 def run_jobs(
     jobs: Iterable[RecipeJob], run: Callable[[RecipeJob], Finished], stop: Stop
 ) -> Iterator[Ended]:  # fmt: skip
-    """Run each whose needs are done; after a failure the others continue, once asked to stop none begins."""
+    """Run each job whose needs are done, and yield how it ended.
+
+    After a failure the others continue; after a request to stop, no further job begins.
+    """
     ends: dict[str, Ended] = {}
     for job in jobs:
         why = "stopped before it started" if stop.asked else _unmet(job, ends)
@@ -45,5 +48,5 @@ def _unmet(job: RecipeJob, ends: dict[str, Ended]) -> str:
 
 
 def gravest(codes: Iterable[int]) -> int:
-    """One exit code for several."""
+    """Return the gravest of several exit codes; 0 for none."""
     return min(codes, key=gravity, default=int(Exit.DONE))

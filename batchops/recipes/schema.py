@@ -1,4 +1,4 @@
-"""The JSON schema of recipes, for editors: made from the same fields as the flags."""
+"""The JSON schema of recipes, for editors, made from the same fields as the flags."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ _PARAM = {
 
 
 def schema() -> dict[str, Any]:
-    """A recipe: [params], [defaults] and [job.NAME]."""
+    """Return the schema of a recipe: [params], [defaults] and [job.NAME]."""
     every: dict[str, Any] = {}
     for verb in RECIPE_VERBS.values():
         every |= _fields(verb.spec)
@@ -56,12 +56,15 @@ def _job(name: str) -> dict[str, Any]:
         "needs": {**_NAMES, "description": "Jobs that must be done before this one begins."},
         "description": {"type": "string"},
     }
-    # Any other key that must be given may be in [defaults].
+    # No other key is required here, as it may be in [defaults].
     return _object(own | _fields(verb.spec) | _due(), ["verb"], verb.spec.__doc__ or "")
 
 
 def _object(fields: dict[str, Any], required: list[str], text: str) -> dict[str, Any]:
-    """With dashes, as flags are spelled; with underscores it is the same key, which no editor needs to offer."""
+    """Return the schema of a table with these keys, spelled with dashes as flags are.
+
+    The spelling with underscores is the same key; it is marked as deprecated, so that editors do not offer it.
+    """
     spelled = {key(name): value for name, value in fields.items()}
     other = {name: {**value, "deprecated": True} for name, value in fields.items() if "_" in name}
     return {
@@ -89,7 +92,7 @@ def _field(model: type[BaseModel], name: str) -> dict[str, Any]:
 
 
 def _plain(annotation: Any) -> dict[str, Any]:
-    """What pydantic says of a type, in a recipe's words: without null, which TOML lacks, and with our own texts."""
+    """Return pydantic's schema of a type, without null, which TOML lacks, and with the recipe's own text formats."""
     found = TypeAdapter(annotation).json_schema(mode="validation")
     choices = [each for each in found.get("anyOf", [found]) if each.get("type") != "null"]
     spelled = [_spelled(each) for each in choices]
@@ -99,7 +102,7 @@ def _plain(annotation: Any) -> dict[str, Any]:
 def _spelled(found: dict[str, Any]) -> dict[str, Any]:
     if found.get("format") == "duration":
         return {"type": "string", "pattern": _DURATION}
-    if "$ref" in found:  # the one type of ours
+    if "$ref" in found:  # only the window is such a type
         return {"type": "string", "pattern": _WINDOW}
     if found.get("type") == "array":
         return {"anyOf": [{"type": "string"}, found]}

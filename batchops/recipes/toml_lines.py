@@ -1,7 +1,7 @@
-"""A TOML text with the line of each key, and every mistake in its syntax, not only the first.
+"""Reads a TOML text with the line of each key, and every mistake in its syntax, not only the first.
 
-tomllib knows neither lines nor how to continue after a mistake. But each statement of a TOML text begins on a line
-of its own, and tomllib reads one alone as well as all together: so it is asked statement by statement.
+tomllib returns no lines and stops at the first mistake. But each statement of a TOML text begins on a line of its own,
+and tomllib can read a single statement. So the statements are read one by one.
 """
 
 import re
@@ -15,27 +15,27 @@ from batchops.errors import UsageError
 from batchops.recipes.mistakes import Mistake
 
 LARGEST = 256 * 1024
-"""Bytes of a recipe; a file beyond that is no recipe."""
+"""The most bytes of a recipe; a larger file is refused."""
 LONGEST_STATEMENT_LINES = 400
-"""Lines of one statement."""
+"""The most lines of one statement."""
 _UNFINISHED = "(at end of document)"
 _BEGINNING = re.compile(r"""\s*(\[+[\w\s."'-]+\]+\s*(\#.*)?$|([\w.-]|"[^"]*"|'[^']*'|\s)+=)""")
-"""What a statement's first line looks like."""
+"""Matches the first line of a statement."""
 _PLACE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
 Place = tuple[str, ...]
-"""The way to a key: ("job", "sessions", "where")."""
+"""The path to a key: ("job", "sessions", "where")."""
 
 
 @dataclass
 class TomlSource:
-    """What is in the text, where, and what cannot be read."""
+    """The values in a TOML text, the lines of their keys, and the mistakes."""
 
     values: dict[str, Any] = field(default_factory=dict)
     lines: dict[Place, int] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
 
     def line(self, *place: str) -> int:
-        """The line of a key, or of the table that it would be in."""
+        """Return the line of a key, or of the innermost existing table that it would be in."""
         while place and place not in self.lines:
             place = place[:-1]
         return self.lines.get(place, 1)
@@ -53,7 +53,7 @@ class _Statement:
 
 
 def read(path: Path) -> str:
-    """The text of a recipe file; UsageError where there is none."""
+    """Return the text of a recipe file; UsageError where it cannot be read."""
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
@@ -68,14 +68,14 @@ def read(path: Path) -> str:
 
 
 def parse_toml(text: str) -> TomlSource:
-    """The text's values, with the line of each; what cannot be read is left out and told."""
+    """Return the values in the text, with the line of each; statements that cannot be read are mistakes."""
     source = TomlSource()
     good = list(_statements(text, source.mistakes))
     while True:
         try:
             source.values = tomllib.loads(_with_lines(good))
             break
-        except tomllib.TOMLDecodeError as error:  # each can be read alone: two of them exclude each other
+        except tomllib.TOMLDecodeError as error:  # each can be read alone, so two statements conflict
             good = _without(good, error, source.mistakes)
     source.lines = _places(good)
     return source
@@ -91,7 +91,10 @@ def _statements(text: str, mistakes: list[Mistake]) -> Iterator[_Statement]:
 
 
 def _one(lines: list[str], first: int, mistakes: list[Mistake]) -> tuple[int, _Statement]:
-    """The statement that begins on a line, and the line after it; an empty one for what cannot be read."""
+    """Return the index of the line after the statement that begins on a line, and the statement.
+
+    A statement that cannot be read is returned empty, and is added to the mistakes.
+    """
     message = ""
     for end in range(first + 1, min(len(lines), first + LONGEST_STATEMENT_LINES) + 1):
         text = "\n".join(lines[first:end])
@@ -109,7 +112,7 @@ def _one(lines: list[str], first: int, mistakes: list[Mistake]) -> tuple[int, _S
 
 
 def _next(lines: list[str], start: int, end: int) -> int:
-    """Where to read on: the rest of an array or a text that cannot be read is no mistake of its own."""
+    """Return the line at which to continue: the rest of an array or text that cannot be read is no further mistake."""
     if end > start:
         while start < len(lines) and not _BEGINNING.match(lines[start]):
             start += 1
@@ -122,7 +125,7 @@ def _shown(line: str) -> str:
 
 
 def _with_lines(statements: list[_Statement]) -> str:
-    """All of them, each on its line."""
+    """Return a text with all the statements, each on its own line."""
     lines: list[str] = []
     for statement in statements:
         lines += [""] * (statement.line - 1 - len(lines))
@@ -131,7 +134,7 @@ def _with_lines(statements: list[_Statement]) -> str:
 
 
 def _without(statements: list[_Statement], error: tomllib.TOMLDecodeError, mistakes: list[Mistake]) -> list[_Statement]:
-    """All but the statement of the error; a header takes its keys with it."""
+    """Return the statements without the one that has the error; with a table's header, its keys are left out too."""
     found = _PLACE.search(str(error))
     line = int(found[1]) if found and found[1] else statements[-1].line
     at = max(index for index, statement in enumerate(statements) if statement.line <= line)
@@ -157,7 +160,7 @@ def _places(statements: list[_Statement]) -> dict[Place, int]:
 
 
 def _key_places(values: object) -> Iterator[Place]:
-    """The places of a value's keys, from the outside in."""
+    """Yield the paths to a value's keys, outer ones before those inside them."""
     if isinstance(values, list) and values and isinstance(values[0], dict):
         values = values[0]
     for key, value in values.items() if isinstance(values, dict) else ():

@@ -1,4 +1,4 @@
-"""A recipe with one job, from the values of a command line; each key with what it means beside it."""
+"""Writes a recipe with one job from the values of a command line, with the meaning of each key as a comment."""
 
 import json
 import re
@@ -12,13 +12,13 @@ from batchops.recipes.keys import key
 from batchops.spec.models import VerbSpec, flagged
 
 _FIRST = ("table", "url", "where", "older_than", "before", "by", "ids", "all_rows", "set")
-"""What the job is, before how it is done."""
+"""The fields that say what the job does; they come before those that say how."""
 URL = "env:BATCHOPS_URL"
-"""Put in place of a URL with a password."""
+"""Replaces a URL that has a password."""
 
 
 def written(name: str, verb: str, model: type[VerbSpec], values: Mapping[str, Any]) -> str:
-    """The TOML text; `values` are as they were typed."""
+    """Return the TOML text; `values` are written as they were typed."""
     fields = flagged(model)
     given = {field: values[field] for field in (*_FIRST, *fields) if field in values and field in fields}
     head = [
@@ -53,7 +53,7 @@ def _lines(field: str, value: Any, text: str) -> Iterator[str]:
 
 
 def _without_password(url: str) -> str | None:
-    """What to write instead of a URL with a password; None for any other."""
+    """Return what to write in place of a URL with a password; None for any other URL."""
     if is_reference(url) or "://" not in url:
         return None
     try:
@@ -64,7 +64,7 @@ def _without_password(url: str) -> str | None:
 
 
 def _toml(value: Any) -> str:
-    """A value as TOML. Its texts are those of JSON, but for a letter that JSON lets stand."""
+    """Return a value as TOML, whose strings are those of JSON, except that DEL has to be escaped."""
     if isinstance(value, list | tuple):
         items = [_toml(each) for each in value]
         return items[0] if len(items) == 1 else "[\n" + "".join(f"  {item},\n" for item in items) + "]"
