@@ -1,4 +1,4 @@
-"""Tables of events, outboxes: what is unsent, who relays it, what became of each event."""
+"""Outboxes, which are tables of events: which are unsent, which relay sends them, and what became of each."""
 
 from batchops.outbox.event import Event, Names, save
 

@@ -1,4 +1,4 @@
-"""Records results of a delivery: sent events are marked, deleted or moved, refused ones recorded."""
+"""Records the results of a delivery: marks, deletes or moves sent events, and records refused ones."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,18 +23,18 @@ _NOT_YET = "nothing was delivered. See --sent, --unsent-value, --sent-value and 
 
 
 class AfterDelivery(Protocol):
-    """What is done with events that were sent."""
+    """What happens to events that were sent: they are marked, deleted or moved."""
 
     def __call__(self, connection: sa.Connection, ids: Sequence[Any]) -> None:
-        """Do it to those with one of `ids` that are still unsent."""
+        """Mark, delete or move the events with these ids."""
 
     def needs(self) -> Iterator[tuple[Table, Needs]]:
-        """The rights that it takes, by table."""
+        """Yield the rights that this needs, by table."""
 
 
 @dataclass(frozen=True)
 class MarkSent:
-    """They stay, marked."""
+    """Marks sent events, which stay in the outbox. An event that is marked already stays unchanged."""
 
     outbox: Outbox
     sent: SentColumn
@@ -52,7 +52,7 @@ class MarkSent:
 
 @dataclass(frozen=True)
 class DeleteSent:
-    """They are deleted."""
+    """Deletes sent events."""
 
     outbox: Outbox
 
@@ -66,7 +66,7 @@ class DeleteSent:
 
 @dataclass(frozen=True)
 class MoveSent:
-    """They go to another table of the same columns, marked there too."""
+    """Moves sent events to another table with the same columns, and marks them there."""
 
     outbox: Outbox
     to: Table
@@ -95,14 +95,14 @@ class DeliveryRecord:
     """The results of one batch."""
 
     sent: Sequence[Any]
-    """Ids."""
+    """The ids of the sent events."""
     failures: Sequence[RefusedEvent]
     aggregates: Sequence[str] = ()
-    """Of those that were sent."""
+    """The aggregates of the sent events, in the same order."""
 
 
 class DeliveryRecorder:
-    """Records results while this relay still owns its shards."""
+    """Records the results of a batch if this relay still owns its shards."""
 
     def __init__(
         self, database: Database, outbox: Outbox, shards: Shards, failures: RefusedEvents, after_delivery: AfterDelivery
@@ -114,9 +114,10 @@ class DeliveryRecorder:
         self._after_delivery = after_delivery
 
     def __call__(self, record: DeliveryRecord) -> DeliveryRecord:
-        """What was written down, in one transaction; LockedError where another relay has taken over.
+        """Record the results in one transaction, and return what was recorded.
 
-        An event whose mark the table refuses counts as failed; MarkRefusedError where it refuses every one.
+        An event whose mark the table refuses becomes a dead letter. Raise MarkRefusedError if it refuses every mark,
+        LockedError if another relay has taken over.
         """
         try:
             self._write(record)
@@ -126,11 +127,11 @@ class DeliveryRecorder:
         return record
 
     def rehearse(self, ids: Sequence[Any]) -> None:
-        """Mark these and roll that back; RefusedError where the table would refuse all once they are delivered."""
+        """Mark these events and roll that back; raise RefusedError if the table refuses every mark."""
         outbox, left = self._outbox, False
         with self._database.trying() as connection:
             if self._database.backend.claims.refusal(connection, outbox.table) is not None:
-                return  # nothing is rolled back there
+                return  # this table cannot roll the marks back
             refused = self._refused(connection, ids)
             taken = [id_ for id_ in ids if id_ not in refused]
             if not taken:
@@ -154,7 +155,10 @@ class DeliveryRecorder:
         self._failures.remember(record.failures, sent)
 
     def _without_refused(self, record: DeliveryRecord, error: BatchopsError) -> DeliveryRecord:
-        """The same, events given up on whose mark the table refuses: they were delivered, and must not go again."""
+        """Return the record with dead letters for the events whose mark the table refuses.
+
+        Those were delivered, and must not be sent again.
+        """
         with self._database.trying() as connection:
             refused = self._refused(connection, record.sent)
             alone = len(refused) == len(record.sent)
@@ -170,7 +174,7 @@ class DeliveryRecorder:
         return DeliveryRecord([id_ for id_, _ in kept], [*record.failures, *given_up], [one for _, one in kept])
 
     def _refused(self, connection: sa.Connection, ids: Sequence[Any]) -> dict[Any, str]:
-        """Those whose mark the table refuses, and why; what was tried is to be rolled back."""
+        """Return the events whose mark the table refuses, with the reasons. The caller rolls the marks back."""
 
         def mark(some: Sequence[Any]) -> Sequence[str | None]:
             with self._database.savepoint(connection):
@@ -185,7 +189,7 @@ class DeliveryRecorder:
         return {id_: why for id_, why in zip(ids, results, strict=True) if why is not None}
 
     def _another_taken(self, connection: sa.Connection, but: Sequence[Any]) -> bool:
-        """Whether one of the first other unsent events can be marked."""
+        """Whether the table accepts the mark of one of the first other unsent events."""
         outbox = self._outbox
         query = sa.select(outbox.id_out).select_from(outbox.table.called).where(outbox.unsent).limit(FEW)
         for mine in outbox.among(but):
@@ -195,7 +199,7 @@ class DeliveryRecorder:
 
 
 def _why(error: Exception) -> str | None:
-    """Why the mark of one event is refused; None where no event is at fault."""
+    """Return why the mark of one event is refused; None if the event is not at fault."""
     if isinstance(error, RowRefusedError):
         return spelled(error.message[:400])
     return None if isinstance(error, BatchopsError) else f"{type(error).__name__}: {reason_of(error)}"[:400]

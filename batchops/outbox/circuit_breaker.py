@@ -1,4 +1,4 @@
-"""The circuit breaker: a relay stops sending to a destination that is down, and probes it."""
+"""The circuit breaker: makes a relay stop sending to a destination that is down, and probe it."""
 
 import math
 import random
@@ -13,23 +13,23 @@ from batchops.runtime.backoff import Backoff
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
 """Seconds between two probes, at first and at the most."""
 QUIET = 60.0
-"""Seconds in which nobody is warned twice, however often it goes down and comes back."""
+"""Seconds between two warnings at least, however often the destination goes down and comes back."""
 
 
 class CircuitBreaker:
-    """Opens when the destination fails, and lets a probe through after a while; longer each time."""
+    """Opens when the destination fails, and allows a probe after a pause, which grows with each failure."""
 
     def __init__(
         self, timeout: float | None, clock: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random, warn: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
-        """`timeout`: seconds after which it is given up on; None: never. `warn` is called when the waiting begins."""
+        """`timeout`: seconds of waiting for the destination; None: no limit. `warn` is called when the wait begins."""
         self._timeout = timeout
         self._clock = clock
         self._backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE, draw=draw)
         self._warn = warn
         self._reported = False
-        """Whether this outage has been told of."""
+        """Whether a warning about this outage was emitted."""
         self._quiet_until = -math.inf
         self._reason = ""
         self._inconclusive = False
@@ -43,11 +43,11 @@ class CircuitBreaker:
 
     @property
     def down(self) -> str | None:
-        """Why the destination counts as down; None where it does not."""
+        """Return why the destination counts as down; None if it does not."""
         return self._reason if self._failures else None
 
     def trip(self, reason: str) -> None:
-        """The destination failed."""
+        """Open: the destination failed."""
         now = self._clock()
         if not self._failures:
             self._since = now
@@ -56,7 +56,7 @@ class CircuitBreaker:
         self._reason, self._inconclusive = reason, False
 
     def trip_by_destination(self, reason: str) -> None:
-        """The destination failed, independent of the events; a warning is emitted when the wait begins."""
+        """Open: the destination failed, whatever the events are. Emit a warning when the wait begins."""
         now = self._clock()
         if not self._reported and self._timeout != 0 and now >= self._quiet_until:
             self._reported, self._quiet_until = True, now + QUIET
@@ -65,15 +65,15 @@ class CircuitBreaker:
         self.trip(reason)
 
     def inconclusive(self) -> None:
-        """The probe was refused, perhaps by its own fault: a larger batch will show more."""
+        """Note that the probe was refused, perhaps because of its event. The next batch is larger, to show more."""
         self._inconclusive = True
 
     def close(self) -> None:
-        """It works again."""
+        """Close: the destination works again."""
         self._failures, self._inconclusive, self._reported = 0, False, False
 
     def throttle(self) -> ThrottleReason | None:
-        """Why and how long to wait; TransientError once the timeout is over."""
+        """Return why and how long to wait, None for no wait; raise TransientError once the timeout is over."""
         now = self._clock()
         if not self._failures or now >= self._until:
             return None

@@ -1,4 +1,4 @@
-"""What the columns of an outbox are called, and which of a table's columns is which."""
+"""The names of an outbox's columns, and how a table's columns are recognised by them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -24,7 +24,7 @@ USUAL: Mapping[str, Sequence[str]] = {
         "completion_date",
     ),
 }
-"""By what a column is for: the names it usually has, the likeliest first."""
+"""The usual names of a column by its purpose, the likeliest first."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,6 @@ PURPOSES = tuple(field.name for field in fields(Names))
 
 
 def recognised(columns: Sequence[str], purpose: str) -> str | None:
-    """The column that is usually meant; None where no name fits."""
+    """Return the column with a usual name for the purpose; None if there is none."""
     lower = {name.lower(): name for name in columns}
     return next((lower[usual] for usual in USUAL[purpose] if usual in lower), None)

@@ -1,4 +1,4 @@
-"""Takes messages to the destination in a thread of its own, so that the database can be asked meanwhile."""
+"""Sends messages to the destination in a thread of its own, so that the database can work meanwhile."""
 
 import queue
 import threading
@@ -13,13 +13,13 @@ from batchops.runtime.threads import Threads
 
 BatchResult = Sequence[Delivery] | BaseException
 TOPICS = 20
-"""Topics that are asked whether they keep acknowledged messages, at most."""
+"""The most topics for which the sink checks whether acknowledged messages may be lost."""
 ASKING = 2.0
-"""Seconds for all these questions; after that no topic is asked."""
+"""Seconds for all these checks. After that no further topic is checked."""
 
 
 class DeliveryWorker:
-    """Delivers one batch at a time: `send`, then `wait` for the result. Emits the sink's warnings."""
+    """Delivers one batch at a time: `send` starts a delivery, `wait` returns the result. Emits the sink's warnings."""
 
     def __init__(self, sink: Sink, stopped: Callable[[], bool], emit: Emit, threads: Threads) -> None:
         """`stopped`: whether to give up waiting for a delivery that does not end."""
@@ -35,13 +35,13 @@ class DeliveryWorker:
         self._thread: threading.Thread | None = None
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Start a delivery."""
+        """Start the delivery of a batch."""
         if self._thread is None:
             self._thread = self._threads.start("delivery", self._run)
         self._batches.put(messages)
 
     def wait(self) -> Sequence[Delivery]:
-        """What became of each message; raises what the sink raised."""
+        """Wait for the delivery, and return what became of each message; raise what the sink raised."""
         while True:
             try:
                 answer = self._results.get(timeout=0.2)
@@ -57,7 +57,7 @@ class DeliveryWorker:
             return answer
 
     def close(self) -> None:
-        """Close the sink once nothing is on its way."""
+        """Close the sink after the current delivery."""
         if self._thread is None:
             self._sink.close()
             return
@@ -76,7 +76,7 @@ class DeliveryWorker:
         self._sink.close()
 
     def _check_loss(self, messages: Sequence[Message]) -> None:
-        """Warn about new topics that may lose what they acknowledge."""
+        """Emit a warning for new topics whose acknowledged messages may be lost."""
         if not isinstance(self._sink, WarnsOfLoss) or len(self._topics) >= TOPICS:
             return
         for topic in sorted({message.topic for message in messages} - self._topics)[: TOPICS - len(self._topics)]:

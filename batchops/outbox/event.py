@@ -1,10 +1,10 @@
-"""Write events into an outbox, inside the transaction that makes the change they tell of.
+"""Writes events to an outbox, in the transaction of the change that they describe.
 
     with engine.begin() as connection:
         connection.execute(...)
         outbox.save(connection, outbox.Event("order", order_id, "Paid", {"total": 3}))
 
-The event is kept if and only if the change is. `batchops relay` delivers it.
+The event is saved if and only if the change is. `batchops relay` delivers it.
 """
 
 import json
@@ -22,13 +22,13 @@ __all__ = ["Event", "Names", "save"]
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened to an aggregate, which is what events are kept in order for."""
+    """Something that happened to an aggregate. The events of one aggregate are delivered in order."""
 
     aggregate_type: str
     aggregate_id: Any
     event_type: str
     payload: Any
-    """Text or bytes are kept as they are, anything else as JSON."""
+    """Text and bytes are stored unchanged, anything else as JSON."""
     headers: Mapping[str, str] | None = None
 
 
@@ -36,14 +36,14 @@ def save(
     connection: Any, events: Event | Sequence[Event], *, table: str = "outbox", names: Names | None = None,
     lock: bool = False,
 ) -> None:  # fmt: skip
-    """Write the events in the caller's own transaction, which is neither begun nor ended.
+    """Write the events in the caller's own transaction, which this neither begins nor ends.
 
     `connection` is SQLAlchemy's Connection or Session, or a connection of psycopg, PyMySQL or sqlite3. `names`:
-    what the columns of a table that was not made by `batchops outbox init` are called.
+    the columns' names in a table that was not made by `batchops outbox init`.
 
-    The order of an aggregate's events is the order of their numbers, so the writer of one must have locked the
-    aggregate before: usually its row. With `lock=True` that is done here: nobody else who does the same writes an
-    event of these aggregates until this transaction has ended. UsageError outside a transaction.
+    The order of an aggregate's events is the order of their numbers. So a writer must lock the aggregate, usually its
+    row, before it writes an event. `lock=True` does that: until this transaction ends, other writers with `lock=True`
+    wait before they write events of these aggregates. Raise UsageError outside a transaction.
     """
     several = [events] if isinstance(events, Event) else list(events)
     if not several:
@@ -71,7 +71,7 @@ def _wait_for_turn(user_connection: UserConnection, events: Sequence[Event]) -> 
         [f"{event.aggregate_type}:{event.aggregate_id}" for event in events]
     )
     if writer_lock is None:
-        return  # a database with one writer
+        return  # the database has one writer at a time
     sql, values = writer_lock
     if user_connection.events.lock_rows and len(user_connection.fetch(sql, values)) != len(values):
         raise UsageError(

@@ -1,11 +1,11 @@
-"""The order in which an outbox's events are sent, and what the order is based on."""
+"""The order in which an outbox's events are sent, and what that order is based on."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class OrderSource(StrEnum):
-    """What decides which of two events was written first."""
+    """What tells which of two events was written first."""
 
     NUMBER = "numbers that the database gives as events are written"
     CLOCK = "the clock as each event is written"
@@ -17,26 +17,26 @@ class OrderSource(StrEnum):
 
 @dataclass(frozen=True)
 class EventOrder:
-    """Columns that put every event in its one place: the last of them names it."""
+    """The columns that order events. The last one is the event's id, so no two events have the same place."""
 
     columns: tuple[str, ...]
     source: OrderSource
     asked: bool = True
-    """Whether a person has named it."""
+    """Whether the user named the order."""
 
     @property
     def kept(self) -> bool:
-        """Whether events of one aggregate are kept in it; else each event is an aggregate of its own."""
+        """Whether events of one aggregate are sent in this order. If not, each event is sent by itself."""
         return self.source is not OrderSource.NOTHING
 
     @property
     def numbered(self) -> bool:
-        """Whether an event written later never comes before one that is there."""
+        """Whether the order is by numbers of the database, so that later events come after earlier ones."""
         return self.source is OrderSource.NUMBER
 
     @property
     def shown(self) -> str:
-        """For a plan."""
+        """Return the order as text for a plan."""
         if not self.kept:
             return "none: each event by itself"
         return f"by {', '.join(self.columns)}"

@@ -1,4 +1,4 @@
-"""Events that a destination refused: what becomes of each, and the table that keeps them."""
+"""Events that a destination refused: what becomes of each, and the table that records them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,34 +15,34 @@ from batchops.runtime.backoff import LONGEST_PAUSE, RetryPolicy
 
 
 class State(StrEnum):
-    """What becomes of a refused event and of what comes after it."""
+    """What becomes of a refused event, and of the later events of its aggregate."""
 
     WAITING = "waiting"
-    """It is tried again; later events of its aggregate wait."""
+    """A relay tries the event again; later events of its aggregate wait."""
     HELD = "held"
-    """It is not tried again until a person says so; later events of its aggregate wait."""
+    """The event waits for a redrive; later events of its aggregate wait too."""
     DEAD_LETTER = "dead"
-    """It is not tried again until a person says so; later events continue."""
+    """The event waits for a redrive; later events of its aggregate are sent."""
 
 
 def _state(table: sa.Table) -> sa.ColumnElement[str]:
-    """A row's state by the name of today: an earlier version wrote "parked" for HELD, and the table has no version."""
-    # Literals, as PostgreSQL would not know an expression with parameters again in GROUP BY.
+    """Return a row's state by its current name: an earlier version wrote "parked" for HELD, without a version."""
+    # Literals: with parameters PostgreSQL would not recognise the same expression in GROUP BY.
     earlier: sa.ColumnElement[bool] = table.c.state == sa.literal_column("'parked'")
     return sa.case((earlier, sa.literal_column(f"'{State.HELD}'", sa.String())), else_=table.c.state)
 
 
 @dataclass(frozen=True)
 class RefusedEvent:
-    """A refused event."""
+    """A refused event, as the table records it."""
 
     event: str
-    """Its id."""
+    """The id of the event."""
     aggregate: str
     state: State
     attempts: int
     pause: float
-    """Seconds until the next attempt; 0 where there is none."""
+    """Seconds until the next attempt; 0 if there is none."""
     reason: str
 
 
@@ -58,12 +58,12 @@ class RefusedEvents:
         self._storable = ForeignText(database.backend.own_tables, table.schema, table.name, "failure")
         self._attempts: dict[str, int] = {}
         self._dead = False
-        """Whether any was given up on."""
+        """Whether there is any dead letter."""
 
     def load(self, connection: sa.Connection) -> None:
-        """Look again which there are: a person may have put some back.
+        """Read the refused events again: some may have been redriven.
 
-        Events that were given up on are not tried again: whether there are any is all that has to be known.
+        Dead letters are not tried again, so this reads only whether there are any.
         """
         columns = self._table.c
         dead = self._state == State.DEAD_LETTER
@@ -76,20 +76,23 @@ class RefusedEvents:
 
     @property
     def some(self) -> bool:
-        """Whether anything has failed, as far as is known."""
+        """Whether there are refused events, as of the last `load`."""
         return bool(self._attempts) or self._dead
 
     @property
     def holding(self) -> bool:
-        """Whether one of them holds back its aggregate, as far as is known."""
+        """Whether a refused event holds back its aggregate, as of the last `load`."""
         return bool(self._attempts)
 
     def attempts(self, event: str) -> int:
-        """How often it was refused before."""
+        """Return how often the event was refused before."""
         return self._attempts.get(event, 0)
 
     def sendable(self) -> list[sa.ColumnElement[bool]]:
-        """Conditions for events that neither wait nor are given up on; none where nothing has failed."""
+        """Return conditions for events that may be sent now: no refused event of their aggregate holds them back.
+
+        The list is empty if there are no refused events.
+        """
         if not self._attempts:
             return self.alive()
         columns = self._table.c
@@ -98,14 +101,14 @@ class RefusedEvents:
         return [*self.alive(), self._none(its_aggregate, self._state != State.DEAD_LETTER, held)]
 
     def alive(self) -> list[sa.ColumnElement[bool]]:
-        """Conditions for events that were not given up on."""
+        """Return conditions for events that are not dead letters."""
         if not self._dead:
             return []
         name = self._outbox.backend.events.text(self._outbox.table, self._outbox.names.id)
         return [self._none(self._table.c.event == name, self._state == State.DEAD_LETTER)]
 
     def record(self, connection: sa.Connection, failures: Sequence[RefusedEvent]) -> None:
-        """Write down what was refused."""
+        """Record refused events."""
         self.forget(connection, [failure.event for failure in failures])
         now = self._backend.own_tables.epoch()
         for one in failures:
@@ -116,13 +119,13 @@ class RefusedEvents:
             connection.execute(sa.insert(self._table).values(**values))
 
     def forget(self, connection: sa.Connection, events: Collection[str]) -> None:
-        """Those of the events that had failed were sent after all, or fail again."""
+        """Delete the records of those events that were refused before: they were sent now, or are recorded again."""
         known = [event for event in events if event in self._attempts]
         if known:
             connection.execute(sa.delete(self._table).where(self._its(), self._table.c.event.in_(known)))
 
     def remember(self, failures: Sequence[RefusedEvent], sent: Collection[str]) -> None:
-        """What was written down is durable by now."""
+        """Note what was recorded, once that is durable."""
         if not failures and not self._attempts:
             return
         for event in sent:
@@ -135,19 +138,19 @@ class RefusedEvents:
                 self._attempts[failure.event] = failure.attempts
 
     def next_due(self, connection: sa.Connection) -> float | None:
-        """Seconds until the nearest next attempt."""
+        """Return the seconds until the next attempt of any event; None if none waits."""
         left = sa.func.min(self._table.c.next_at) - self._backend.own_tables.epoch()
         found = connection.execute(sa.select(left).where(self._its(), self._state == State.WAITING)).scalar()
         return None if found is None else float(found)
 
     def by_state(self, connection: sa.Connection) -> Mapping[State, int]:
-        """How many there are."""
+        """Return how many refused events are in each state."""
         query = sa.select(self._state, sa.func.count()).where(self._its()).group_by(self._state)
         rows = connection.execute(query)
         return {State(row[0]): row[1] for row in rows}
 
     def listed(self, connection: sa.Connection, most: int) -> list[RefusedEvent]:
-        """The first of them, those that hold nothing up last; `pause` is what is left of it."""
+        """Return the first refused events, dead letters last. Their `pause` is the time left until the next attempt."""
         columns = self._table.c
         left = (columns.next_at - self._backend.own_tables.epoch()).label("left")
         last = sa.case((self._state == State.DEAD_LETTER, 1), else_=0)
@@ -158,13 +161,16 @@ class RefusedEvents:
         ]
 
     def named(self, connection: sa.Connection, events: Sequence[str] | None) -> list[str]:
-        """Those of these events (None: of all) that were refused and have not been sent since."""
+        """Return the ids of refused events among these; None means all."""
         query = sa.select(self._table.c.event).where(self._its()).order_by(self._table.c.next_at, self._table.c.event)
         query = query if events is None else query.where(self._table.c.event.in_(events))
         return list(connection.execute(query).scalars())
 
     def redrive(self, connection: sa.Connection, events: Sequence[str] | None) -> int:
-        """Forget that these (None: all) were refused, so that they are tried again now; how many."""
+        """Delete the records of these refused events, so that a relay tries them again; None means all.
+
+        Return how many there were.
+        """
         statement = sa.delete(self._table).where(self._its())
         if events is not None:
             statement = statement.where(self._table.c.event.in_(events))
@@ -184,13 +190,13 @@ _GIVEN_UP = {"hold-key": State.HELD, "dead-letter": State.DEAD_LETTER}
 
 @dataclass(frozen=True)
 class FailurePolicy:
-    """`wait`: an event is tried again without end; else it is given up on after its last attempt."""
+    """What happens to a refused event. With `wait` it is tried again without limit, else up to its last attempt."""
 
     on_failed: OnFailed
     attempts: RetryPolicy
 
     def __call__(self, event: str, aggregate: str, refused: Refused, before: int) -> RefusedEvent:
-        """What to write down of an event, by its id, that was refused `before` times before."""
+        """Return the record of an event that was refused, and `before` times before."""
         tried = before + 1
         state = State.WAITING
         if refused.final or self.attempts.used_up(tried):

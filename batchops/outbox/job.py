@@ -1,4 +1,4 @@
-"""A relay on one database: shards, delivery worker, circuit breaker and low-water mark around the loop."""
+"""A relay on one database: the shards, delivery worker, circuit breaker and low-water mark around the loop."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -49,12 +49,12 @@ from batchops.throttles.chosen import ChosenThrottle
 from batchops.version import __version__
 
 ORDER = "outbox"
-"""How events are found, in the place where other verbs name their strategy."""
+"""The strategy that a relay reports: events are read in the outbox's order."""
 
 
 @dataclass(frozen=True)
 class RelayJob:
-    """A relay that is prepared on one database."""
+    """A relay prepared on one database."""
 
     spec: RelaySpec
     database: Database
@@ -65,21 +65,21 @@ class RelayJob:
     tables: OutboxTables
     plan: FactsPlan
     again: str = ""
-    """The command that continues it, where the verb's own does not."""
+    """The command that continues the relay, if not the verb's own."""
     ledger: Ledger | None = None
-    """Where the run has its row."""
+    """The ledger that records the run; None without one."""
     recipe_job: str = ""
     watched: tuple[ChosenThrottle, ...] = ()
-    """What it waits for, as a flag names it."""
+    """The throttles that the flags name."""
 
     def run(self, emit: Emit, stop: Stop) -> Finished:
-        """Run it. After it has begun, every error is in what is returned; before that it is raised."""
+        """Run the relay. An error before it begins is raised; a later one is in what this returns."""
         self.tables.make()
         self.database.underway = True
         stats, counters = RunStats(), Counters("failed", "unsent", "held", "dead_letters")
 
         def work(emitter: EventEmitter, stop: Stop) -> Finished:
-            with ExitStack() as record_of:  # longer than the relay: what it marks at last is in the row
+            with ExitStack() as record_of:  # outlives the relay: the row counts what the relay marks last
                 return relayed(record_of, emitter, stop)
 
         def relayed(record_of: ExitStack, emitter: EventEmitter, stop: Stop) -> Finished:
@@ -105,7 +105,7 @@ class RelayJob:
         return whole_run(emit, stop, work, lambda ending: _finished(self, ending, stats, counters, None), grace)
 
     def not_run(self, reason: str) -> Finished:
-        """The end of a job that is not run."""
+        """Return the end of a job that is not run."""
         return Finished(self.plan.verb.name, self.plan.label, reason, 0, __version__, strategy=ORDER)
 
 
@@ -123,7 +123,7 @@ def _facts(job: RelayJob) -> RunFacts:
 
 
 class Relay:
-    """What a running relay is made of."""
+    """The parts of a running relay."""
 
     def __init__(
         self, job: RelayJob, live: LiveSettings, emitter: EventEmitter, stop: Stop, stats: RunStats, counters: Counters,
@@ -133,11 +133,11 @@ class Relay:
         self._live = live
         self._spec = spec
         self._database = database
-        self._telling = emitter
+        self._emitter = emitter
         self._stop = stop
         self._stats = stats
         self._holding: frozenset[Throttle] = frozenset()
-        """The throttles that ask to wait."""
+        """The throttles that now ask to wait."""
         self._failures = RefusedEvents(database, job.tables.failed, outbox)
         label = outbox.table.label
         self._shards = Shards(
@@ -169,12 +169,12 @@ class Relay:
         return lambda work: pool.submit(work).result
 
     def backlog(self) -> int | None:
-        """What is to be sent, counted once at the beginning."""
+        """Return the number of unsent events, counted once at the start."""
         counts = self.backlog_monitor.counts()
         return counts.backlog if counts else None
 
     def _settled(self, throttle: Throttle) -> Throttle:
-        """It makes the loop wait once what is with the destination is marked; until then nothing more is sent."""
+        """Return a throttle that asks to wait only once the batch in flight is marked. Until then nothing is sent."""
 
         def asks() -> ThrottleReason | None:
             reason = throttle()
@@ -184,8 +184,8 @@ class Relay:
         return asks
 
     def loop_settings(self, record: RunRecord, throttles: Sequence[Throttle], stack: ExitStack) -> LoopSettings:
-        """The loop's."""
-        spec, emitter = self._spec, self._telling
+        """Return the settings of the loop."""
+        spec, emitter = self._spec, self._emitter
         due = Due(self._database, self._failures.next_due)
         idle = None if spec.poll is None else Idle(due, spec.poll.total_seconds())
         return replace(
@@ -201,7 +201,7 @@ class Relay:
         )
 
     def shortfall(self, stats: RunStats, counters: Counters) -> Failure | None:
-        """What was refused or did not go through, and how to continue; None where all went well."""
+        """Return what was refused or not delivered, and how to continue; None if all went well."""
         if self._failures.holding or stats.rejected or (counters["failed"] and not stats.rows):
             return self._refusal() or Failure("incomplete", f"Events were refused: {shown_causes(counters.causes)}.")
         if not stats.rows and self._circuit_breaker.down is not None:
@@ -210,7 +210,7 @@ class Relay:
         return None
 
     def lost(self, ending: Ending) -> Ending:
-        """The ending of a relay whose heartbeat found that another one has taken over."""
+        """Return the ending of a relay whose heartbeat found that another one has taken over."""
         error = self._shards.taken_over()
         return replace(ending, error=Failure(error.reason, error.message, error.hint))
 
@@ -220,7 +220,7 @@ class Relay:
         return None
 
     def finish(self) -> None:
-        """Mark what is still with the destination, and say so."""
+        """Wait for the batch in flight, mark it, and emit Committed."""
         with suppress(BatchopsError):
             outcome = self._step.finish()
             if outcome is not None and not outcome.empty:
@@ -228,7 +228,7 @@ class Relay:
                 self._stats.read += outcome.read
                 self._stats.batches += 1
                 self._stats.rejected.add(outcome.rejected)
-                self._telling(Committed(outcome.rows, outcome.read, 0.0, outcome.read))
+                self._emitter(Committed(outcome.rows, outcome.read, 0.0, outcome.read))
 
     def _ahead(self) -> bool:
         return not (self._stop.asked or self._holding or self._live.limits.rows.limited or self._live.limits.batches)
@@ -240,11 +240,11 @@ class Relay:
         return None
 
     def _idle(self, idle: Idle) -> float:
-        """Seconds until a look is worth it, for a relay that stays up."""
+        """Return the seconds until a relay that stays up reads again."""
         return min(idle.next_sleep(), max(self._shards.due(), 0.02)) if self._shards.mine else 0.0
 
     def _last_look(self) -> float | None:
-        """None once nothing is left; LockedError where what is left is in the hands of other relays."""
+        """Return None once nothing is left, 0 to continue; raise LockedError if only other relays' events are left."""
         self._shards.look()
         if self._shards.changing:
             return 0.0
@@ -265,7 +265,7 @@ class Relay:
 
 
 def _ended(job: RelayJob, ending: Ending, shortfall: Failure | None, stop: Stop) -> Ending:
-    """Incomplete where events were refused, or some were sent off and none went through; a limit hides neither."""
+    """Return the ending; `incomplete` if events were refused or none was delivered, even if a limit ended the run."""
     ending = ending if shortfall is None else as_incomplete(ending, shortfall)
     return ending if job.spec.poll is None else of_one_that_stays(ending, stop)
 
@@ -292,7 +292,7 @@ def _finished(job: RelayJob, ending: Ending, stats: RunStats, counters: Counters
 
 
 def _next(job: RelayJob) -> str | None:
-    """The same command again; None where it would show what an address hides."""
+    """Return the command that continues the relay; None if it would show a secret in an address."""
     if job.again:
         return job.again
     if without_secrets(job.spec.to) != job.spec.to:

@@ -1,9 +1,9 @@
-"""The low-water mark of an outbox: no query reads again what was sent long ago.
+"""The low-water mark of an outbox, so that no query reads again what was sent long ago.
 
-A mark that merely followed the first unsent event would put an aggregate's events out of order: an event that is
-committed late, behind the mark, would be skipped while a later one of its aggregate is sent. So the mark moves
-only to where every transaction that could still bring an earlier event has been seen to end. That can be known of
-numbers alone: in any other order (a time, a UUID) an event may come in anywhere at any moment, and there is no mark.
+A mark that followed the first unsent event would put an aggregate's events out of order. An event committed late,
+below the mark, would be skipped, and a later one of its aggregate sent. So the mark moves only once every transaction
+that could still write an event below it has ended. This is known for numbers only: in any other order (a time, a UUID)
+an event may appear anywhere at any time, and there is no mark.
 """
 
 import time
@@ -19,13 +19,13 @@ from batchops.outbox.failures import RefusedEvents
 from batchops.outbox.outbox import Outbox
 
 FULL_LOOK = 60.0
-"""Seconds after which everything is looked at once: for numbers that were drawn before their transaction wrote."""
+"""Seconds between two reads from the start: for numbers that were drawn before their transaction wrote."""
 LOOK_SECONDS = 1.0
-"""Seconds between two looks for where the front is."""
+"""Seconds between two searches for the first unsent event, to move the mark."""
 
 
 class OutboxLowWaterMark:
-    """No event before `mark` is unsent or will be."""
+    """Finds the mark below which no event is unsent, or will be."""
 
     def __init__(
         self, database: Database, outbox: Outbox, failures: RefusedEvents, clock: Callable[[], float] = time.monotonic
@@ -37,13 +37,13 @@ class OutboxLowWaterMark:
         self._mark: KeyValue | None = None
         self._began = False
         self._candidate: tuple[KeyValue, frozenset[str]] | None = None
-        """A place, and the transactions that may still write before it."""
+        """A place for the mark, and the transactions that may still write below it."""
         self._looked_at = self._full_at = clock()
         self.full = True
-        """Whether the look that `mark` was asked for last is at everything, for the first time or once a minute."""
+        """Whether the read after the last call of `mark` is a full one: the first, or once a minute."""
 
     def mark(self) -> KeyValue | None:
-        """Where a look may begin; None: at the very beginning."""
+        """Return the place where reading may begin; None: at the start."""
         due = self._clock() - self._full_at >= FULL_LOOK
         self.full = due or (self._mark is None and (self._outbox.order.numbered or not self._began))
         self._began = True
@@ -52,11 +52,11 @@ class OutboxLowWaterMark:
         return self._mark
 
     def forget(self) -> None:
-        """Look at everything from now on, until the front is known again."""
+        """Read from the start from now on, until the mark is found again."""
         self._mark, self._candidate, self._full_at = None, None, self._clock()
 
     def look(self) -> None:
-        """Find the front again, if it is time."""
+        """Try to move the mark, if it is time."""
         if not self._outbox.order.numbered or self._clock() - self._looked_at < LOOK_SECONDS:
             return
         self._looked_at = self._clock()
@@ -64,10 +64,10 @@ class OutboxLowWaterMark:
             self._look()
 
     def _look(self) -> None:
-        """The first unsent event, then who writes, then the first one again: each statement sees the newest state.
+        """Read the first unsent event, the writing transactions, and the first unsent event again.
 
-        A transaction that commits between the first and the last is seen in the last; one that commits later was there
-        when the writers were asked for.
+        Each statement sees the newest state. If a transaction commits between the first statement and the last, the
+        last one sees its events. If it commits later, it is among the writers.
         """
         with self._database.reading() as connection:
             before = self._first(connection)
@@ -76,7 +76,7 @@ class OutboxLowWaterMark:
         if writers is None or before is None or after is None:
             return
         if self._candidate is not None and not self._candidate[1] & writers:
-            # All have ended; what they wrote is seen by now.
+            # All have ended, so what they wrote is visible.
             self._mark = earlier(self._candidate[0], after)
             self._candidate = None
         if self._candidate is None:
@@ -92,10 +92,10 @@ class OutboxLowWaterMark:
 
 
 def number(key: KeyValue) -> int:
-    """An event's id as the number it is."""
+    """Return an event's id as a number."""
     return int(key[0])
 
 
 def earlier(one: KeyValue, other: KeyValue) -> KeyValue:
-    """The smaller of two ids."""
+    """Return the smaller of two ids."""
     return min(one, other, key=number)

@@ -18,28 +18,28 @@ from batchops.outbox.sinks import Message, Refused
 from batchops.outbox.templates import Made, NullError, Template, as_text
 
 KEPT = 1_000
-"""Topics and headers made last: many events have the same, as most are made of an event's type."""
+"""The most topics and headers kept for reuse: many events share them, as most depend on the event's type only."""
 _BEFORE = 2
-"""Columns of a row that come before those of the templates: id, aggregate."""
+"""The number of columns before those of the templates: id and aggregate."""
 
 
 @dataclass(frozen=True)
 class EventBatch:
-    """Events in their order, by columns: an object for each would take as long as what is done with them."""
+    """Events in their order, stored by column: an object for each event would take as long as the work on it."""
 
     ids: Sequence[Any]
     aggregates: Sequence[str]
     messages: Sequence[Message | Refused]
-    """Refused: no message can be built from the event."""
+    """The message of each event; Refused if none can be built from the event."""
     places: Sequence[KeyValue] | None = None
-    """Where each is in the order; None: its id says it."""
+    """The place of each event in the order; None: the id is the place."""
 
     front: KeyValue | None = None
-    """Everything before this place has been read, and what lies behind it has not."""
+    """The place up to which all events have been read. Those after it have not been read."""
 
     @property
     def last(self) -> KeyValue:
-        """The place of the last one."""
+        """Return the place of the last event."""
         return (self.ids[-1],) if self.places is None else self.places[-1]
 
     def __len__(self) -> int:
@@ -47,19 +47,19 @@ class EventBatch:
 
     @property
     def unfit(self) -> frozenset[str]:
-        """Aggregates with an event that no message can be made of."""
+        """Return the aggregates with an event that no message can be built from."""
         if Refused not in set(map(type, self.messages)):
             return frozenset()
         return frozenset(a for a, one in zip(self.aggregates, self.messages, strict=True) if isinstance(one, Refused))
 
     def but(self, aggregates: Set[str]) -> "EventBatch":
-        """Those of other aggregates."""
+        """Return the events of other aggregates."""
         if not aggregates:
             return self
         return self.at([n for n, aggregate in enumerate(self.aggregates) if aggregate not in aggregates])
 
     def at(self, places: Sequence[int]) -> "EventBatch":
-        """Those that are there."""
+        """Return the events at these places of the batch."""
         ids, aggregates, messages = self.ids, self.aggregates, self.messages
         own = None if self.places is None else [self.places[n] for n in places]
         return EventBatch(
@@ -72,26 +72,26 @@ NOTHING = EventBatch((), (), ())
 
 @dataclass(frozen=True)
 class MessageMapping:
-    """How messages are made."""
+    """The templates that messages are made from."""
 
     topic: Template
     key: Template
     headers: Mapping[str, Template]
     body: Template | None
-    """None: the payload as it is."""
+    """The template of the body; None: the payload unchanged."""
     properties: Mapping[str, Template]
     own_key: Template | None
-    """The key of an event whose key is NULL, as it belongs to no other; None: such an event is refused."""
+    """The key of an event whose key is NULL, which has an order of its own; None: such an event is refused."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that the texts are made from."""
+        """Return the columns that the templates use."""
         more = [text for text in (self.body, self.own_key) if text is not None]
         return _columns(self.topic, self.key, *self.headers.values(), *self.properties.values(), *more)
 
 
 class MessageMapper:
-    """Makes messages of rows that were read with `columns`."""
+    """Makes messages from rows that were read with `columns`."""
 
     def __init__(self, outbox: Outbox, mapping: MessageMapping) -> None:
         names = outbox.names
@@ -115,18 +115,18 @@ class MessageMapper:
         inside = {name: i for i, name in enumerate(shared)}
         self._topic = mapping.topic.bound(inside)
         self._headers = [(name, text.bound(inside)) for name, text in mapping.headers.items()]
-        self._kept = lru_cache(KEPT, typed=True)(self._described)
+        self._kept = lru_cache(KEPT, typed=True)(self._topic_and_headers)
         self._own_headers = None if names.headers is None else places[names.headers]
         self._body: Made | int | None = mapping.body.bound(places) if mapping.body else None
         if self._body is None and names.payload is not None:
             self._body = places[names.payload]
 
     def limit(self, most: int) -> ByteLimit:
-        """What keeps the rows in memory below so many bytes."""
+        """Return the limit that keeps the rows in memory below that many bytes."""
         return ByteLimit(most, self._row_bytes)
 
     def __call__(self, rows: Sequence[Sequence[Any]]) -> EventBatch:
-        """An event per row."""
+        """Return an event for each row."""
         place = self._place
         return EventBatch(
             [row[0] for row in rows],
@@ -136,7 +136,7 @@ class MessageMapper:
         )
 
     def _messages_of_columns(self, rows: Sequence[Sequence[Any]]) -> list[Message | Refused] | None:
-        """The messages made column by column, which takes a third of the time; None where a row needs more care."""
+        """Make the messages column by column, in a third of the time; return None if a row needs more care."""
         columns = list(zip(*rows, strict=True))
         if not rows or self._properties or (self._own_headers is not None and any(columns[self._own_headers])):
             return None
@@ -151,7 +151,7 @@ class MessageMapper:
         return list(map(Message, ids, topics, keys, headers, bodies))
 
     def _bodies(self, rows: Sequence[Sequence[Any]], columns: Sequence[Sequence[Any]]) -> Sequence[bytes]:
-        """ValueError for NULL, and for what is no text at all."""
+        """Return the bodies; raise ValueError for NULL, and for a value that has no text."""
         if not isinstance(self._body, int):
             return [b""] * len(rows) if self._body is None else list(map(as_bytes, map(self._body, rows)))
         column = columns[self._body]
@@ -164,8 +164,8 @@ class MessageMapper:
         try:
             try:
                 topic, headers = self._kept(*row[self._shared])
-            except TypeError:  # a column of lists, by which nothing can be looked up
-                topic, headers = self._described(*row[self._shared])
+            except TypeError:  # a column of lists, which cannot be a key of the cache
+                topic, headers = self._topic_and_headers(*row[self._shared])
             if self._own_headers is not None and (own := row[self._own_headers]):
                 headers = {**headers, **_parsed(own)}
             id_, content = as_text(row[self._id], self._id_name), self._content(row)
@@ -178,8 +178,8 @@ class MessageMapper:
         except (ValueError, RecursionError) as error:  # text that is not JSON, or cannot be written in UTF-8
             return Refused(f"no message can be built from it: {error}"[:400], final=True)
 
-    def _described(self, *values: Any) -> tuple[str, Mapping[str, str]]:
-        """The topic, and the headers but for those with a column that is NULL."""
+    def _topic_and_headers(self, *values: Any) -> tuple[str, Mapping[str, str]]:
+        """Return the topic, and the headers without those whose column is NULL."""
         return self._topic(values), _filled(self._headers, values)
 
     def _key(self, row: Sequence[Any]) -> str:
@@ -191,7 +191,7 @@ class MessageMapper:
             return self._id_key(row)
 
     def _content(self, row: Sequence[Any]) -> bytes | None:
-        """None: NULL."""
+        """Return the body; None for a payload that is NULL."""
         body = self._body
         if body is None:
             return b""
@@ -200,7 +200,7 @@ class MessageMapper:
 
 
 def _texts(column: Sequence[Any]) -> Sequence[str]:
-    """The values as they are in texts; ValueError where one is NULL."""
+    """Return the values as texts; raise ValueError if one is NULL."""
     kinds = set(map(type, column))
     if type(None) in kinds:
         raise ValueError("a value is NULL")
@@ -210,7 +210,7 @@ def _texts(column: Sequence[Any]) -> Sequence[str]:
 
 
 def _filled(texts: Sequence[tuple[str, Made]], values: Sequence[Any]) -> Mapping[str, str]:
-    """The texts by name, but for those with a column that is NULL."""
+    """Return the texts by name, without those whose column is NULL."""
     filled = {}
     for name, made in texts:
         with suppress(NullError):
@@ -223,7 +223,7 @@ def _columns(*texts: Template) -> tuple[str, ...]:
 
 
 def _parsed(written: Any) -> dict[str, str]:
-    # Numbers stay the text that they are.
+    # Numbers keep their text.
     found = json.loads(
         written if isinstance(written, str | bytes) else bytes(written), parse_float=JsonText, parse_int=JsonText,
         parse_constant=_no_number,

@@ -1,4 +1,4 @@
-"""A table as an outbox: which events are unsent, what keeps them in order, what marks them as sent."""
+"""A table used as an outbox: which events are unsent, what orders them, and what marks them as sent."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,51 +17,51 @@ from batchops.outbox.sent_column import SentColumn
 
 @dataclass(frozen=True)
 class Outbox:
-    """A table with the names of its columns; all of them exist."""
+    """A table of events with the names of its columns, all of which exist."""
 
     backend: Backend
     table: Table
     names: Names
     message_id: str
-    """The column that tells a consumer which event it has before it."""
+    """The column by which a consumer recognises an event."""
     sent: SentColumn | None
-    """None: no column tells which events were sent."""
+    """The column that tells which events were sent; None if there is none."""
     order: EventOrder
 
     def column(self, name: str) -> sa.ColumnElement[Any]:
-        """A column of the table."""
+        """Return a column of the table."""
         return self.table.called.c[quoted(name)]
 
     @cached_property
     def ordering(self) -> list[sa.ColumnElement[Any]]:
-        """What events are put in order by."""
+        """Return the expressions to order events by."""
         return [self.backend.keys.order(self.table, name) for name in self.order.columns]
 
     @cached_property
     def place_out(self) -> list[sa.ColumnElement[Any]]:
-        """An event's place in the order as it is read."""
+        """Return the columns to read an event's place in the order."""
         return [self.backend.keys.out(self.table, name) for name in self.order.columns]
 
     def after(self, place: KeyValue) -> sa.ColumnElement[bool]:
-        """Events behind that place."""
+        """Return the condition for events after a place."""
         return self.backend.keys.after(self.table, self.order.columns, place)
 
     def upto(self, place: KeyValue) -> sa.ColumnElement[bool]:
-        """Events up to that place."""
+        """Return the condition for events up to a place."""
         return self.backend.keys.upto(self.table, self.order.columns, place)
 
     def since(self, place: KeyValue) -> sa.ColumnElement[bool]:
-        """Events from that place on."""
+        """Return the condition for events from a place on."""
         return self.backend.keys.since(self.table, self.order.columns, place)
 
     @cached_property
     def id_out(self) -> sa.ColumnElement[Any]:
-        """The id as it is read."""
+        """Return the column to read the id."""
         return self.backend.keys.out(self.table, self.names.id)
 
     @cached_property
     def aggregate(self) -> sa.ColumnElement[str]:
-        """What is kept in order, as one text: type and id of the aggregate, or the event itself if it has none."""
+        """Return the aggregate as one text: its type and id, or the event's own id if it has no aggregate."""
         events, names = self.backend.events, self.names
         itself = sa.literal_column("'event '").concat(events.text(self.table, names.id))
         if names.aggregate_id is None or not self.order.kept:
@@ -74,11 +74,11 @@ class Outbox:
 
     @property
     def unsent(self) -> sa.ColumnElement[bool]:
-        """The events that are to be sent; all that are there, where sent ones are taken away."""
+        """Return the condition for unsent events; it holds for all events if no column tells which were sent."""
         return sa.true() if self.sent is None else self.sent.unsent
 
     def among(self, ids: Sequence[Any]) -> Iterator[sa.ColumnElement[bool]]:
-        """Conditions for events with one of `ids`, each as long as a statement may be."""
+        """Yield conditions for the events with these ids, each short enough for one statement."""
         if self.backend.events.is_number(self.table.column(self.names.id)):
             yield from self.backend.events.among(self.table, self.names.id, ids)
             return

@@ -1,4 +1,4 @@
-"""Prepares a relay: from a spec to a job; nothing is written."""
+"""Prepares a relay: makes a job from a spec, and writes nothing."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -38,7 +38,7 @@ def rehearse(
     reading: sa.Select[tuple[object, ...]],
     after_delivery: AfterDelivery,
 ) -> Iterator[Rehearsed]:
-    """What reads the first events, and what marks the first of them as sent."""
+    """Yield the statements that read the first events, and those that mark the first one as sent."""
     yield from rehearsed(connection, database, "read", [reading])
     row = connection.execute(reading.with_only_columns(outbox.id_out).limit(1)).first()
     if row is None:
@@ -50,7 +50,7 @@ def rehearse(
 
 @contextmanager
 def prepare_relay(spec: RelaySpec, environ: Mapping[str, str], *, recipe: RecipeCall = DIRECT) -> Iterator[RelayJob]:
-    """Reach the database and plan the relay, without writing anything; BatchopsError where it cannot be."""
+    """Connect to the database and yield the job, without writing anything; BatchopsError if it cannot be prepared."""
     with (
         closing(sink_of(spec.to, environ)) as sink,
         reached(spec, environ) as database,
@@ -68,7 +68,7 @@ def _prepare(connection: sa.Connection, spec: RelaySpec, database: Database, sin
     after_delivery = _after_delivery(connection, database, outbox, spec)
     if (unwritable := server.refusal(database.address.shown)) is not None:
         raise unwritable
-    _may_finish(database, server, after_delivery)
+    _check_rights(database, server, after_delivery)
     tables = OutboxTables(database, spec.ledger_schema)
     if (forbidden := tables.obstacle(server.role)) is not None:
         raise forbidden
@@ -92,7 +92,7 @@ def _rehearsed(
     spec: RelaySpec, database: Database, outbox: Outbox, mapping: MessageMapping, after_delivery: AfterDelivery,
     tables: OutboxTables,
 ) -> list[Rehearsed]:  # fmt: skip
-    """The statements of its first batch, as a relay alone sends them."""
+    """Return the statements of the first batch, as a relay sends them that runs alone."""
     failures = RefusedEvents(database, tables.failed, outbox)
     with database.reading() as connection:
         if tables.there(connection):
@@ -102,8 +102,8 @@ def _rehearsed(
         return [*rehearse(connection, database, outbox, reading, after_delivery)]
 
 
-def _may_finish(database: Database, server: Server, after_delivery: AfterDelivery) -> None:
-    """RefusedError where this role lacks a right for what is done with sent events."""
+def _check_rights(database: Database, server: Server, after_delivery: AfterDelivery) -> None:
+    """Raise RefusedError if this role may not mark, delete or move sent events."""
     for table, needs in after_delivery.needs():
         missing = database.missing_right(table, server.role, needs)
         if missing is not None:

@@ -1,4 +1,4 @@
-"""The relays of an outbox and the shards each of them holds, in two tables; leases are by the database's clock."""
+"""The two tables of an outbox's relays and of the shards that each holds. Leases use the database's clock."""
 
 import json
 from collections import defaultdict
@@ -16,37 +16,37 @@ from batchops.outbox.shard_assignment import Holders, Member
 
 @dataclass(frozen=True)
 class Registered:
-    """A relay as it is registered."""
+    """A relay in the table of relays."""
 
     relay: str
     stays: bool
     shards: int
-    """Into how many shards it divides the outbox."""
+    """The number of shards that it divides the outbox into."""
     owner: Owner
     since: float
     """Seconds since 1970."""
     left: float
-    """Seconds until its lease ends; negative: it has."""
+    """Seconds until its lease ends; negative if it has ended."""
 
     @property
     def gone(self) -> bool:
-        """Whether others may take over its shards."""
+        """Whether other relays may take over its shards."""
         return not self.owner.holds(self.left)
 
     @property
     def member(self) -> Member:
-        """What its share depends on."""
+        """Return what its share of the shards depends on."""
         return Member(self.relay, self.stays)
 
     @property
     def named(self) -> str:
-        """Which process it is, for people."""
+        """Return a description of its process for people."""
         since = datetime.fromtimestamp(self.since, UTC)
         return f"process {self.owner.pid} of {self.owner.user} on {self.owner.host}, running since {since:%F %T} UTC"
 
 
 class Registry:
-    """The rows of one outbox. A relay locks them all before it changes shards; a renewal needs its relay's row only."""
+    """The rows of one outbox. A relay locks all of them before it changes shards; a renewal locks its own row only."""
 
     def __init__(self, database: Database, relays: sa.Table, shards: sa.Table, relation: str) -> None:
         self._epoch = database.backend.own_tables.epoch
@@ -56,11 +56,11 @@ class Registry:
         self._relation = relation
 
     def holders(self, connection: sa.Connection) -> Holders:
-        """The relay of each shard; empty where no relay has been running yet."""
+        """Return the relay of each shard; empty if no relay has run yet."""
         return _holders(connection, self._query())
 
     def locked(self, connection: sa.Connection) -> Holders:
-        """The same, kept from changes by others until the transaction ends."""
+        """Return the relay of each shard, and lock the rows until the transaction ends."""
         query = self._query().with_for_update()
         if not (found := _holders(connection, query)):
             first = {"relation": self._relation, "shard": 0, "relay": None}
@@ -69,7 +69,7 @@ class Registry:
         return found
 
     def relays(self, connection: sa.Connection) -> list[Registered]:
-        """Every relay that has not left, the first one first."""
+        """Return the registered relays, in the order in which they registered."""
         columns = self._relays.c
         left = (columns.lease_until - self._epoch()).label("left")
         query = sa.select(self._relays, left).where(columns.relation == self._relation)
@@ -79,7 +79,7 @@ class Registry:
         ]
 
     def remove_gone(self, connection: sa.Connection, relays: Sequence[Registered]) -> list[Registered]:
-        """Remove those that are gone, which fences them; the others."""
+        """Remove the relays that are gone, which fences them, and return the others."""
         live = []
         for one in relays:
             removal = sa.delete(self._relays).where(*self._is(one.relay))
@@ -90,7 +90,7 @@ class Registry:
         return live
 
     def register(self, connection: sa.Connection, member: Member, shards: int, seconds: float) -> bool:
-        """Add this process's relay, which takes its lease."""
+        """Add this process's relay with a lease; always True, as for a lease that was renewed."""
         values = {
             "relation": self._relation, "relay": member.relay, "stays": int(member.stays), "shards": shards,
             "owner": json.dumps(this_process().as_dict()), "since": self._epoch(),
@@ -100,24 +100,24 @@ class Registry:
         return True
 
     def renew(self, connection: sa.Connection, relay: str, seconds: float) -> bool:
-        """Renew its lease; False where it was removed. Nobody else removes it while the transaction is open."""
+        """Renew a relay's lease; False if the relay was removed. No other relay can remove it in this transaction."""
         renewal = sa.update(self._relays).where(*self._is(relay)).values(lease_until=self._epoch() + seconds)
         return connection.execute(renewal).rowcount == 1
 
     def remove(self, connection: sa.Connection, relay: str) -> None:
-        """Remove it; its shards are free."""
+        """Remove a relay and free its shards."""
         connection.execute(sa.update(self._shards).where(*self._holds(relay)).values(relay=None))
         connection.execute(sa.delete(self._relays).where(*self._is(relay)))
 
     def lay_out(self, connection: sa.Connection, shards: int) -> Holders:
-        """So many shards, all free, in place of those that are there."""
+        """Replace the shards by that many new ones, all free, and return their holders."""
         connection.execute(sa.delete(self._shards).where(self._shards.c.relation == self._relation))
         rows = [{"relation": self._relation, "shard": shard, "relay": None} for shard in range(shards)]
         connection.execute(sa.insert(self._shards), rows)
         return (None,) * shards
 
     def assign(self, connection: sa.Connection, before: Holders, after: Holders) -> None:
-        """Write down what has changed."""
+        """Store the shards whose relay has changed."""
         changed: dict[str | None, list[int]] = defaultdict(list)
         for shard, (old, new) in enumerate(zip(before, after, strict=True)):
             if old != new:

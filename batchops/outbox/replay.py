@@ -37,12 +37,12 @@ from batchops.spec.verb import FactsPlan, Verb, kept_plan
 from batchops.version import __version__
 
 OFTEN = 10
-"""Batches a second that a rate is kept by."""
+"""Batches per second that --rate is divided into."""
 
 
 @dataclass(frozen=True)
 class ReplayJob:
-    """A replay that is prepared on one database."""
+    """A replay prepared on one database."""
 
     spec: ReplaySpec
     database: Database
@@ -50,10 +50,10 @@ class ReplayJob:
     sent: SentEvents
     plan: FactsPlan
     ledger: Ledger | None = None
-    """Where the run has its row."""
+    """The ledger that records the run; None without one."""
 
     def run(self, emit: Emit, stop: Stop) -> Finished:
-        """Run it. After it has begun, every error is in what is returned; before that it is raised."""
+        """Run the replay. An error before it begins is raised; a later one is in what this returns."""
         stats = RunStats()
 
         def ended(ending: Ending) -> Finished:
@@ -71,13 +71,13 @@ class ReplayJob:
         return whole_run(emit, stop, work, ended, grace)
 
     def not_run(self, reason: str) -> Finished:
-        """The end of a job that is not run."""
+        """Return the end of a job that is not run."""
         return Finished(self.plan.verb.name, self.plan.label, reason, 0, __version__, strategy=ORDER)
 
 
 @contextmanager
 def prepare_replay(spec: ReplaySpec, environ: Mapping[str, str]) -> Iterator[ReplayJob]:
-    """Reach the database and plan the replay; BatchopsError where it cannot be. No event is changed, then or later."""
+    """Connect to the database and yield the job; BatchopsError if it cannot be prepared. No event is ever changed."""
     with (
         closing(sink_of(spec.to, environ)) as sink,
         reached(spec, environ) as database,
@@ -112,7 +112,7 @@ def _prepare(connection: sa.Connection, spec: ReplaySpec, database: Database, si
 
 
 def _rehearsed(spec: ReplaySpec, database: Database, sent: SentEvents) -> list[Rehearsed]:
-    """What reads its first batch; nothing is marked."""
+    """Return the statement that reads the first batch. A replay marks nothing."""
     with database.reading() as connection:
         return [*rehearsed(connection, database, "read", [sent.reading(_size(spec) or FIRST_ROWS)])]
 
@@ -194,7 +194,7 @@ def _size(spec: ReplaySpec) -> int | None:
 
 
 def _ahead_of(rate: float | None, stats: RunStats, begun: float) -> ThrottleReason | None:
-    """How long to wait so that no more than `rate` a second are sent."""
+    """Return how long to wait, so that no more than `rate` events per second are sent; None for no wait."""
     early = 0.0 if rate is None else stats.read / rate - (time.monotonic() - begun)
     return UsualReason("--rate", early) if early > 0.001 else None
 

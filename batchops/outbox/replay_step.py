@@ -1,4 +1,4 @@
-"""One step of a replay: sent events delivered once more, and nothing written down."""
+"""The step of a replay: delivers sent events once more, and records nothing."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
@@ -16,7 +16,7 @@ from batchops.runtime.outcome import Outcome
 
 
 class ReplayStep:
-    """Follows the events by their ids; what was not acknowledged goes again before anything later."""
+    """Delivers the events in their order. An event that was not acknowledged is sent again before any later one."""
 
     def __init__(self, sent: SentEvents, delivery: DeliveryWorker, circuit_breaker: CircuitBreaker) -> None:
         self._sent = sent
@@ -26,7 +26,7 @@ class ReplayStep:
         self._left = NOTHING
 
     def __call__(self, size: Size) -> Outcome | None:
-        """One batch; None where the last event has gone."""
+        """Deliver one batch; return None after the last event."""
         if not self._left:
             self._left = self._sent.read(size.rows, self._after)
             if not self._left:
@@ -53,7 +53,7 @@ class ReplayStep:
 
 
 def _rejected(batch: EventBatch, deliveries: Iterable[object]) -> Iterator[Rejected]:
-    """The events that are reported as refused."""
+    """Yield the refused events."""
     for id_, aggregate, one in zip(batch.ids, batch.aggregates, deliveries, strict=True):
         if isinstance(one, Refused):
             yield Rejected(f"{aggregate} event {as_text(id_)}", one.reason)

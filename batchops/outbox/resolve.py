@@ -1,4 +1,4 @@
-"""From names and templates to an outbox: columns found or recognised, texts checked, what cannot be kept refused."""
+"""Makes an outbox and its message mapping from names and templates; refuses what the table does not have."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from batchops.outbox.templates import Template, parse_template
 
 @dataclass(frozen=True)
 class Chosen:
-    """Columns as a person named them, by purpose; what is not named is recognised."""
+    """The columns that the user named, by purpose. The others are recognised by their usual names."""
 
     columns: Mapping[str, str | None]
     message_id: str | None = None
@@ -32,13 +32,13 @@ class Chosen:
 
     @classmethod
     def of(cls, spec: EventsSpec) -> "Chosen":
-        """Those of a spec."""
+        """Return the columns that a spec names."""
         values = spec.model_dump()
         return cls({purpose: values[purpose] for purpose in PURPOSES}, spec.message_id, spec.order, choice_of(values))
 
 
 def find_outbox(connection: sa.Connection, database: Database, named: str, chosen: Chosen) -> Outbox:
-    """The table as an outbox; BatchopsError where it is none."""
+    """Return the table as an outbox; raise BatchopsError if it cannot be one."""
     table = find_table(connection, database.backend, named)
     if table.kind not in ("table", "partitioned"):
         raise RefusedError(f'"{table.label}" is a {table.kind}, not a table.', "name the table behind it.")
@@ -49,16 +49,16 @@ def find_outbox(connection: sa.Connection, database: Database, named: str, chose
             f'Table "{table.label}" has no column that is called {" or ".join(USUAL["aggregate_id"][:2])}.',
             "say which one it is: --aggregate-id COLUMN; if events need no order: --order none.",
         )
-    names = Names(**found | {"id": order.columns[-1]})  # type: ignore[arg-type]  # the id is there
+    names = Names(**found | {"id": order.columns[-1]})  # type: ignore[arg-type]  # the id exists
     message_id = _named(table, chosen.message_id, "--message-id") if chosen.message_id else names.id
     sent = _sent(connection, database.backend, table, names, chosen)
     return Outbox(database.backend, table, names, message_id, sent, order)
 
 
 def mapping_of(spec: EventsSpec, outbox: Outbox, properties: Collection[str]) -> MessageMapping:
-    """How messages are made; UsageError for a template that is none, or names a column that is not there.
+    """Return how messages are made; raise UsageError for a template that is invalid or names a missing column.
 
-    `properties`: the names of those that the destination has.
+    `properties`: the names of the message properties that the destination has.
     """
     names = outbox.names
     key = f"{{{names.aggregate_id or outbox.message_id}}}"
@@ -82,7 +82,7 @@ def mapping_of(spec: EventsSpec, outbox: Outbox, properties: Collection[str]) ->
 
 
 def warnings_of(connection: sa.Connection, outbox: Outbox, mapping: MessageMapping) -> list[str]:
-    """What may put events out of order though nothing forbids it."""
+    """Return warnings about what may put events out of order, or leave them unsent."""
     names = outbox.names
     warnings = []
     own = (names.aggregate_id, names.aggregate_type)

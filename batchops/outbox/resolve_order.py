@@ -1,4 +1,4 @@
-"""From the names that a person gave to the order of an outbox's events; what can tell none is refused."""
+"""Finds the order of an outbox's events from the columns that the user named; refuses columns without an order."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -14,11 +14,11 @@ from batchops.outbox.columns import recognised
 from batchops.outbox.event_order import EventOrder, OrderSource
 
 NONE = "none"
-"""How a person says that events stand by themselves."""
+"""The value of --order for events without an order."""
 _RANDOM = re.compile(r"[0-9a-f]{12}[1345][0-9a-f]{3}[89ab][0-9a-f]{15}")
-"""UUIDs of versions that do not sort by time; those of version 1 do so in a type that is made for it."""
+"""UUIDs of versions that do not sort by time. Those of version 1 do only in a type that is made for it."""
 _MADE_RANDOM = ("gen_random_uuid", "uuid_generate_v4", "uuidv4", "randomblob")
-_RESTS = {
+_SOURCES = {
     Clock.EVENT: OrderSource.CLOCK, Clock.STATEMENT: OrderSource.STATEMENT, Clock.TRANSACTION: OrderSource.TRANSACTION,
     Clock.OTHER: OrderSource.APPLICATION,
 }  # fmt: skip
@@ -27,9 +27,10 @@ _RESTS = {
 def event_order(
     connection: sa.Connection, backend: Backend, table: Table, id_: str | None, order: Sequence[str] | None
 ) -> EventOrder:  # fmt: skip
-    """By the column that a person calls the id, or a list of columns; BatchopsError where it can be none.
+    """Return the order by the id that the user named, or by a list of columns.
 
-    Where neither was given, a number that the database gives is the order, and anything else is none.
+    Without either, events are ordered by the id if it is a number that the database gives, else not at all. Raise
+    BatchopsError if the columns cannot order events.
     """
     key = _key(backend, table, id_)
     if order is not None and [name.lower() for name in order] == [NONE]:
@@ -53,11 +54,11 @@ def event_order(
             "with --order "
             "none each event is sent by itself.",
         )
-    return EventOrder(tuple(columns), _RESTS[backend.contents.clock(first)])
+    return EventOrder(tuple(columns), _SOURCES[backend.contents.clock(first)])
 
 
 def warnings_of_order(connection: sa.Connection, backend: Backend, table: Table, order: EventOrder) -> Iterator[str]:
-    """What of an aggregate's order cannot be relied on."""
+    """Yield warnings about cases in which the order of an aggregate's events is not certain."""
     key = order.columns[-1]
     if not order.kept:
         if not order.asked:
@@ -87,7 +88,7 @@ def warnings_of_order(connection: sa.Connection, backend: Backend, table: Table,
 
 
 def random(connection: sa.Connection, backend: Backend, table: Table, column: Column, key: str) -> bool:
-    """Whether the column holds UUIDs that do not sort by time, by its default or its last values."""
+    """Whether the column's default or last values show that it holds UUIDs that do not sort by time."""
     if backend.contents.sorts_by_time(column):
         return False
     if any(word in (column.default or "").lower() for word in _MADE_RANDOM):
@@ -99,7 +100,7 @@ def random(connection: sa.Connection, backend: Backend, table: Table, column: Co
 
 
 def _key(backend: Backend, table: Table, id_: str | None) -> str:
-    """The column that names an event: the id, or the primary key where the id only tells an order."""
+    """Return the column that identifies an event: the id, or the primary key if the id only gives an order."""
     named = id_ or recognised(table.column_names, "id")
     firsts = [key.columns[0] for key in table.keys if key.columns[0] in table.column_names]
     if named in firsts:
@@ -117,7 +118,7 @@ def _key(backend: Backend, table: Table, id_: str | None) -> str:
 
 
 def _guess(connection: sa.Connection, backend: Backend, table: Table) -> str | None:
-    """The column that probably tells when an event was written."""
+    """Return the column that probably holds the time at which an event was written; None if there is none."""
     name = recognised(table.column_names, "created_at")
     if name is None or backend.contents.kind(connection, table, table.column(name)) is not Kind.TIME:
         return None

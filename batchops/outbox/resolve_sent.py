@@ -1,4 +1,4 @@
-"""From the names that a person gave, and what the column can hold, to the column that tells which events were sent."""
+"""Finds how a column tells which events were sent, from the user's flags and from what the column can hold."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,17 +21,17 @@ _SENSELESS = "it is unclear what it says of a sent event"
 
 @dataclass(frozen=True)
 class SentChoice:
-    """What a person said of the column."""
+    """What the flags say about the column that tells which events were sent."""
 
     unsent_values: Sequence[str] = ()
     sent_value: str | None = None
     sent_as: Written | None = None
     sent_time: str | None = None
-    """Another column that gets the time."""
+    """Another column, which gets the time."""
 
     @property
     def some(self) -> bool:
-        """Whether anything was said."""
+        """Whether any of the flags was given."""
         return bool(self.unsent_values or self.sent_value or self.sent_as or self.sent_time)
 
 
@@ -39,7 +39,7 @@ def sent_column(
     connection: sa.Connection, backend: Backend, table: Table, key: str, column: Column, chosen: SentChoice,
     time: Column | None,
 ) -> SentColumn:  # fmt: skip
-    """The column; BatchopsError where what it says is not known, or it cannot hold a value that was named."""
+    """Return the column; raise BatchopsError if its meaning is unclear, or it cannot hold a value that was named."""
     kind = backend.contents.kind(connection, table, column)
     if time is not None:
         time = _time(connection, backend, table, time)
@@ -50,7 +50,7 @@ def sent_column(
     sent_format = (
         _named_format(column, kind, chosen.sent_as)
         if chosen.sent_as
-        else _told_format(connection, backend, table, key, column, kind)
+        else _format_shown(connection, backend, table, key, column, kind)
     )
     if sent_format is SentFormat.FLAG:
         if unsent:
@@ -65,7 +65,7 @@ def sent_column(
 
 
 def warnings_of_sent(connection: sa.Connection, sent: SentColumn, key: str) -> Iterator[str]:
-    """Events that a relay would leave alone without a word."""
+    """Yield warnings about events that a relay would silently leave unsent."""
     column = sent.column
     default = _constant(column.default)
     if default is not None and sent.sent_format is not SentFormat.FLAG and default not in sent.unsent_values:
@@ -110,10 +110,10 @@ def _named_format(column: Column, kind: Kind, written: Written) -> SentFormat:
     return SentFormat(written)
 
 
-def _told_format(
+def _format_shown(
     connection: sa.Connection, backend: Backend, table: Table, key: str, column: Column, kind: Kind
 ) -> SentFormat:  # fmt: skip
-    """What the column itself tells."""
+    """Return the format that the column's type and values show; raise RefusedError if they show none."""
     match kind:
         case Kind.TIME:
             return SentFormat.TIME
@@ -134,7 +134,7 @@ def _told_format(
 def _is_flag(
     connection: sa.Connection, backend: Backend, table: Table, key: str, column: Column, kind: Kind
 ) -> bool:  # fmt: skip
-    """Whether a column of numbers holds 0 and 1 alone: by its check, or its values and default."""
+    """Whether a column of numbers holds only 0 and 1, by its check constraint, or by its values and default."""
     if all(backend.contents.refusal(connection, table, column, value) for value in ("2", "1700000000")):
         return True
     values = {value for value in sample(connection, table, column.name, key) if value is not None}
@@ -166,7 +166,7 @@ def _null(value: str | None) -> str | None:
 
 
 def _constant(default: str | None) -> str | None:
-    """A default that is a value, as text; else as it is."""
+    """Return a default that is a constant as text, any other unchanged."""
     if default is None:
         return None
     text = _QUOTED.fullmatch(default)
@@ -174,7 +174,7 @@ def _constant(default: str | None) -> str | None:
 
 
 def choice_of(values: Mapping[str, Any]) -> SentChoice:
-    """From the values of a spec or a command, by the names of the flags."""
+    """Return the choice from the values of a spec or a command, by the names of the flags."""
     return SentChoice(
         tuple(values.get("unsent_value") or ()),
         values.get("sent_value"),

@@ -1,4 +1,4 @@
-"""The column that tells which events were sent: what in it means unsent, and what marks an event as sent."""
+"""The column that tells which events were sent: which values mean unsent, and which mark an event as sent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,44 +16,44 @@ from batchops.errors import UsageError
 from batchops.sql.selection import user_sql
 
 NULL = "NULL"
-"""How a person names NULL among values."""
+"""How the user writes NULL among values."""
 
 
 class SentFormat(StrEnum):
-    """What the column says of a sent event."""
+    """What the column holds for a sent event."""
 
     TIME = "time"
     SECONDS = "seconds"
     MILLISECONDS = "milliseconds"
     MICROSECONDS = "microseconds"
-    """When it was sent, as a time or counted from 1970."""
+    """The time when it was sent, as a time or counted from 1970."""
     FLAG = "flag"
-    """That it was sent."""
+    """A flag: true or 1."""
     VALUE = "value"
-    """The same, by a value that a person has named."""
+    """A value that the user named."""
 
 
 EPOCHS = {SentFormat.SECONDS: 1, SentFormat.MILLISECONDS: 1_000, SentFormat.MICROSECONDS: 1_000_000}
-"""Units in a second."""
+"""The units in a second, for each format that counts from 1970."""
 
 
 @dataclass(frozen=True)
 class SentColumn:
-    """The column in statements."""
+    """The column, as statements use it."""
 
     backend: Backend
     table: Table
     column: Column
     sent_format: SentFormat
     unsent_values: tuple[str | None, ...]
-    """Those that mean unsent; None is NULL."""
+    """The values that mean unsent; None is NULL."""
     sent_value: str | None = None
     time: Column | None = None
-    """Another column that gets the time."""
+    """Another column, which gets the time."""
 
     @cached_property
     def unsent(self) -> sa.ColumnElement[bool]:
-        """Its events are to be sent."""
+        """Return the condition for unsent events."""
         values = [value for value in self.unsent_values if value is not None]
         alternatives = [self._is(value) for value in values[:1]] if len(values) < 2 else [self._among(values)]
         if None in self.unsent_values:
@@ -62,13 +62,16 @@ class SentColumn:
 
     @cached_property
     def sent(self) -> sa.ColumnElement[bool]:
-        """Its events were sent. With named values an event may be neither: it failed, or was skipped by others."""
+        """Return the condition for sent events.
+
+        With named values an event may be neither sent nor unsent: it failed, or another program skipped it.
+        """
         if self.sent_format is SentFormat.VALUE:
             return self._own.is_(None) if self.sent_value is None else self._is(self.sent_value)
         return sa.not_(self.unsent)
 
     def marked(self) -> list[tuple[sa.ColumnElement[Any], Any]]:
-        """What marks an event as sent: columns and their values."""
+        """Return the columns and values that mark an event as sent."""
         marks = [(self._own, self._mark())]
         if self.time is not None:
             marks.append((self._column(self.time), self.backend.contents.now(self.time)))
@@ -76,20 +79,20 @@ class SentColumn:
 
     @property
     def when(self) -> sa.ColumnElement[Any] | None:
-        """When an event was sent; None where no column tells."""
+        """Return the column with the time when an event was sent; None if there is none."""
         if self.time is not None:
             return self._column(self.time)
         return None if self.sent_format in (SentFormat.FLAG, SentFormat.VALUE) else self._own
 
     def compared(self, connection: sa.Connection, operator: str, text: str) -> sa.ColumnElement[bool]:
-        """`when` beside the moment a person wrote, or that long ago; UsageError where it is none."""
+        """Return a comparison of `when` with a time, or with a duration before now; raise UsageError for other text."""
         when = self.when
         assert when is not None
         return when.op(operator, is_comparison=True)(user_sql(self._boundary(connection, text)))
 
     @property
     def shown(self) -> str:
-        """What marking does, for a plan."""
+        """Return what marking does, as text for a plan."""
         name = self.column.name
         match self.sent_format:
             case SentFormat.VALUE:
@@ -151,7 +154,7 @@ class SentColumn:
         return self._own.in_([self._literal(value) for value in values])
 
     def _literal(self, value: str) -> sa.ColumnElement[Any]:
-        """Not a parameter: a partial index on the unsent events would not be used for one."""
+        """Return the value as a literal: with a parameter, a partial index on unsent events would not be used."""
         return sa.literal_column(self.backend.sql_functions.literal(self.backend.contents.named(self.column, value)))
 
 

@@ -1,4 +1,4 @@
-"""Events that were sent before, read in the order they were written."""
+"""Reads events that were sent before, in the order in which they were written."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from batchops.outbox.outbox import Outbox
 
 
 class SentEvents:
-    """The sent events for which `where` holds, up to the last one that there was at the beginning."""
+    """The sent events for which `where` holds, up to the last one at the start of the replay."""
 
     def __init__(
         self, database: Database, outbox: Outbox, mapper: MessageMapper, where: Sequence[sa.ColumnElement[bool]],
@@ -26,7 +26,7 @@ class SentEvents:
         self._last: KeyValue | None = None
 
     def count(self) -> int:
-        """How many there are, and no later ones from now on."""
+        """Return the number of events, and leave out later ones from now on."""
         outbox = self._outbox
         query: sa.Select[Any] = sa.select(sa.func.count()).select_from(outbox.table.called).where(*self._where)
         last = sa.select(*outbox.place_out).select_from(outbox.table.called).where(*self._where)
@@ -38,13 +38,13 @@ class SentEvents:
         return number
 
     def reading(self, rows: int) -> sa.Select[Any]:
-        """What reads the first so many."""
+        """Return the statement that reads the first events, at most that many."""
         outbox = self._outbox
         query: sa.Select[Any] = sa.select(*self._mapper.columns).select_from(outbox.table.called)
         return query.where(*self._where).order_by(*outbox.ordering).limit(rows)
 
     def read(self, rows: int, after: KeyValue | None) -> EventBatch:
-        """The first so many behind `after`."""
+        """Return the first events after a place, at most that many."""
         outbox = self._outbox
         if self._last is None:
             return NOTHING

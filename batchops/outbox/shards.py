@@ -1,4 +1,4 @@
-"""This process's shards of an outbox: taken, handed over, kept by a lease that every marking transaction proves."""
+"""The shards of an outbox that this process owns, under a lease that each marking transaction proves."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,13 +17,13 @@ from batchops.runtime.threads import Threads
 from batchops.spec.command_line import quoted
 
 STANDBY = 2.0
-"""Seconds between two looks, at the most, of a relay that has no shard."""
+"""The most seconds between two looks of a relay without a shard."""
 
 
 class Shards:
-    """Shares the outbox with other relays. One thread looks and changes; a heartbeat thread renews the lease.
+    """Shares the outbox with other relays. One thread calls `look` and `change`; a heartbeat thread renews the lease.
 
-    `look` finds out what has changed. `change` makes it so, once no message of this relay is in flight.
+    `look` finds out which shards are assigned. `change` adopts them, once no message of this relay is in flight.
     """
 
     def __init__(
@@ -63,16 +63,16 @@ class Shards:
         return self._looked + (every if self.mine else min(every, STANDBY)) - self._clock()
 
     def look(self) -> None:
-        """Register or renew, free the shards of relays that are gone, share out what is free.
+        """Register or renew this relay, free the shards of relays that are gone, and share out free shards.
 
-        LockedError: another relay has taken over, or one with another number of shards is running.
+        Raise LockedError if another relay has taken over, or runs with another number of shards.
         """
         with self._database.transaction() as connection:
             before = self._registry.locked(connection)
             there = self._registry.relays(connection)
             others = self._registry.remove_gone(connection, [one for one in there if one.relay != self._me.relay])
-            before = self._laid_out(connection, before, others)
-            self._present(connection)
+            before = self._with_layout(connection, before, others)
+            self._renew_or_register(connection)
             live = [*(one.member for one in others), self._me]
             after = shared_out(before, live, self._me.relay)
             self._registry.assign(connection, before, after)
@@ -83,9 +83,9 @@ class Shards:
         self._looked = self._clock()
 
     def change(self) -> bool:
-        """Hand over one shard if there is a surplus, adopt what was assigned; whether any shard is new.
+        """Hand over one shard if there is a surplus, and adopt the assigned shards; whether any of them is new.
 
-        Only while no message is in flight: what was sent of a shard is marked before another relay has it.
+        Call it only while no message is in flight: sent events of a shard must be marked before another relay gets it.
         """
         if self._surplus:
             self._hand_over()
@@ -95,12 +95,12 @@ class Shards:
         return new
 
     def prove(self, connection: sa.Connection) -> None:
-        """Renew the lease in the caller's own transaction; LockedError where another relay has taken over."""
+        """Renew the lease in the caller's own transaction; raise LockedError if another relay has taken over."""
         if not self._renewed(connection):
             raise self.taken_over()
 
     def renew(self) -> None:
-        """Prove it in a transaction of its own."""
+        """Renew the lease in a transaction of its own; raise LockedError if another relay has taken over."""
         with self._database.transaction() as connection:
             self.prove(connection)
 
@@ -110,7 +110,7 @@ class Shards:
         return self._lease.certain
 
     def taken_over(self) -> LockedError:
-        """What to say once the lease has ended and another relay has the shards."""
+        """Return the error for a lease that has ended, after which another relay got the shards."""
         return LockedError(
             f'Another relay has taken over "{self._relation}"; this one marked nothing more.',
             f"see `batchops outbox show {quoted(self._relation)}`.",
@@ -118,13 +118,13 @@ class Shards:
 
     @contextmanager
     def heartbeat(self, threads: Threads, lost: Callable[[], None]) -> Iterator[None]:
-        """Renew three times in a lease's length, from a thread; call `lost` once another relay has taken over.
+        """Renew the lease from a thread, three times in its length; call `lost` once another relay has taken over.
 
-        At the end of the block the shards are free.
+        The end of the block frees the shards.
         """
 
         def held() -> list[Renewal]:
-            return [(self._lease, self._kept)] if self._registered else []
+            return [(self._lease, self._renew_in_thread)] if self._registered else []
 
         try:
             with heartbeat(threads, self._lease.seconds, held, lost):
@@ -132,8 +132,8 @@ class Shards:
         finally:
             self._leave()
 
-    def _kept(self) -> bool:
-        """False once another relay has taken over shards that this one works on."""
+    def _renew_in_thread(self) -> bool:
+        """Renew the lease; False once another relay has taken over shards of this one."""
         with self._database.transaction() as connection:
             self._registered = self._registry.renew(connection, self._me.relay, self._lease.seconds)
         return self._registered or not self.mine
@@ -142,22 +142,22 @@ class Shards:
         return self._lease.renew(lambda: self._registry.renew(connection, self._me.relay, self._lease.seconds))
 
     def _leave(self) -> None:
-        """Where this fails the lease ends by itself."""
+        """Free the shards and remove this relay. If that fails, the lease ends by itself."""
         self.mine = self._assigned = ()
         if self._registered:
             with suppress(BatchopsError), self._database.transaction() as connection:
                 self._registry.remove(connection, self._me.relay)
         self._registered = False
 
-    def _present(self, connection: sa.Connection) -> None:
-        """Renew, or register: a relay that waited without a shard may come back."""
+    def _renew_or_register(self, connection: sa.Connection) -> None:
+        """Renew the lease, or register again if this relay had no shard; raise LockedError if it had one."""
         if self._renewed(connection):
             return
         if self.mine:
             raise self.taken_over()
         self._lease.renew(lambda: self._registry.register(connection, self._me, self.count, self._lease.seconds))
 
-    def _laid_out(self, connection: sa.Connection, before: Holders, others: Sequence[Registered]) -> Holders:
+    def _with_layout(self, connection: sa.Connection, before: Holders, others: Sequence[Registered]) -> Holders:
         if other := next((one for one in others if one.shards != self.count), None):
             raise LockedError(
                 f'Another relay divides "{self._relation}" into {other.shards} shards, this one into {self.count}: '
@@ -167,7 +167,7 @@ class Shards:
         return before if len(before) == self.count else self._registry.lay_out(connection, self.count)
 
     def _hand_over(self) -> None:
-        """One shard to the relay that has the fewest by now, if that is still two fewer."""
+        """Hand over one shard to the relay that now has the fewest, if those are still at least two fewer."""
         with self._database.transaction() as connection:
             before = self._registry.locked(connection)
             others = [one for one in self._registry.relays(connection) if not one.gone]

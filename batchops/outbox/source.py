@@ -1,4 +1,4 @@
-"""Reads unsent events in the order they were written, none of them too early."""
+"""Reads unsent events in the order in which they were written, and none too early."""
 
 from collections.abc import Sequence, Set
 from dataclasses import replace
@@ -22,7 +22,7 @@ class EventSource:
         self, database: Database, outbox: Outbox, mapper: MessageMapper, shards: Shards, failures: RefusedEvents,
         low: OutboxLowWaterMark, *, thorough: bool, max_bytes: int,
     ) -> None:  # fmt: skip
-        """`thorough`: before it says that there is nothing, it looks behind the mark too."""
+        """`thorough`: before it returns nothing, it reads from the start too, without the low-water mark."""
         self._limit = mapper.limit(max_bytes)
         self._database = database
         self._outbox = outbox
@@ -33,55 +33,55 @@ class EventSource:
         self._thorough = thorough
 
     def read(self, rows: int) -> EventBatch:
-        """The first so many; empty: there are none."""
+        """Return the first events, at most that many; empty if there are none."""
         mark = self._low.mark()
         with self._database.reading() as connection:
             if self._low.full:
                 self._failures.load(connection)
-            found = self._some(connection, rows, self._since(mark))
+            found = self._first_rows(connection, rows, self._since(mark))
             if not found and mark is not None and self._thorough:
                 self._low.forget()
                 self._failures.load(connection)
-                found = self._some(connection, rows, [])
+                found = self._first_rows(connection, rows, [])
         self._low.look()
         return self._batch(found, None)
 
     def read_on(self, rows: int, away: Set[Any], last: KeyValue) -> EventBatch:
-        """The first so many but for those whose ids are `away`, up to `last`, with a destination just now.
+        """Return the next events. Those up to `last` with an id in `away` are with the destination, and left out.
 
-        What lies further on is read first, then it is asked whether anything has come in before it meanwhile:
-        whatever was committed before an event that was read is seen by that.
+        This reads the events after `last` first, and then those up to `last` that were committed meanwhile. So it sees
+        every event that was committed before one that it read.
         """
         outbox = self._outbox
         beyond, upto = outbox.after(last), outbox.upto(last)
         with self._database.reading() as connection:
-            found = self._some(connection, rows, [beyond])
+            found = self._first_rows(connection, rows, [beyond])
             most = len(away) + rows
             ids = self._query(most, [upto, *self._since(self._low.mark())]).with_only_columns(outbox.id_out)
             there = [row[0] for row in _rows(connection, ids)]
             if len(there) == most:
-                found = []  # so much has come in that more of it may lie before what was read
+                found = []  # so many are new that more of them may come before those after `last`
             late = [id_ for id_ in there if id_ not in away]
             before: list[Sequence[Any]] = []
             for mine in outbox.among(late):
-                before += self._some(connection, len(late), [mine])
+                before += self._first_rows(connection, len(late), [mine])
             if len(before) < len(late):
-                found = []  # not before these
+                found = []  # these would come before all late ones are read
         return self._batch(found, last, before)
 
     def _batch(
         self, found: Sequence[Sequence[Any]], last: KeyValue | None, before: Sequence[Sequence[Any]] = ()
     ) -> EventBatch:  # fmt: skip
-        """Those before and behind `last`."""
+        """Return the events before `last` and after it as one batch."""
         batch = self._mapper([*before, *found])
         return replace(batch, front=batch.last if found else last)
 
     def look_at_everything(self) -> None:
-        """Read from the very beginning next: events of other shards have become this relay's, refused ones too."""
+        """Read from the start next: this relay got the events of further shards, refused ones too."""
         self._low.forget()
 
     def elsewhere(self) -> bool:
-        """Whether shards of other relays have events that are unsent and not given up on."""
+        """Whether shards of other relays have unsent events that are not dead letters."""
         outbox, shards = self._outbox, self._shards
         if shards.whole:
             return False
@@ -91,10 +91,10 @@ class EventSource:
         with self._database.reading() as connection:
             return connection.execute(query).first() is not None
 
-    def _some(
+    def _first_rows(
         self, connection: sa.Connection, rows: int, where: Sequence[sa.ColumnElement[bool]]
     ) -> Sequence[Sequence[Any]]:  # fmt: skip
-        """The first so many, or as many of them as may be in memory at once."""
+        """Return the first rows, at most that many, and no more than the limit in bytes allows."""
 
         def sizes(most: int) -> Sequence[int]:
             asked = self._query(most, where).with_only_columns(self._limit.of_row.label("bytes"))
@@ -117,17 +117,17 @@ class EventSource:
 def unsent_events(
     outbox: Outbox, mapper: MessageMapper, failures: RefusedEvents, rows: int, where: Sequence[sa.ColumnElement[bool]]
 ) -> sa.Select[Any]:  # fmt: skip
-    """What reads the first so many unsent events that neither wait nor are given up on."""
+    """Return the statement that reads the first unsent events that may be sent now, at most that many."""
     query: sa.Select[Any] = sa.select(*mapper.columns).select_from(outbox.table.called)
     return query.where(outbox.unsent, *where, *failures.sendable()).order_by(*outbox.ordering).limit(rows)
 
 
 def shard_of(outbox: Outbox, shards: int) -> sa.ColumnElement[int]:
-    """The shard that an event is in."""
+    """Return the number of an event's shard."""
     return outbox.backend.events.hashed(outbox.aggregate) % shards
 
 
 def _rows(connection: sa.Connection, query: sa.Select[Any]) -> Sequence[Sequence[Any]]:
-    """As the driver gives them: a Row of SQLAlchemy's for each event would take as long as all the rest."""
+    """Return the rows of the driver itself: SQLAlchemy's Row for each event would take as long as all the rest."""
     found: Sequence[Sequence[Any]] = connection.execute(query).cursor.fetchall()
     return found

@@ -1,4 +1,4 @@
-"""The status of an outbox: what is unsent, for how long, and what blocks it."""
+"""The status of an outbox: how many events are unsent, for how long, and what blocks them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +14,13 @@ from batchops.spec.command_line import joined
 
 @dataclass(frozen=True)
 class OutboxStatus:
-    """Counts an outbox."""
+    """Reads the status of an outbox."""
 
     outbox: Outbox
     failures: RefusedEvents
 
     def counts(self, connection: sa.Connection) -> Counts:
-        """Events that may be sent, and `waiting`: those that a refused event of their aggregate holds up."""
+        """Return the counts; `waiting` are the events that a refused event of their aggregate holds back."""
         free, oldest = self._count(connection, self.failures.sendable())
         held = 0
         if self.failures.some:
@@ -30,7 +30,7 @@ class OutboxStatus:
         )
 
     def refusal(self, connection: sa.Connection) -> events.Failure | None:
-        """What blocks events or was given up, and how to continue; None if nothing is refused."""
+        """Return what was refused and how to continue; None if nothing was refused."""
         first = next(iter(self.failures.listed(connection, 1)), None)
         if first is None:
             return None

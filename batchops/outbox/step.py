@@ -1,4 +1,4 @@
-"""One step of a relay: read, deliver, mark; the next events are read while a batch is with the destination."""
+"""The step of a relay: reads, delivers and marks events. It reads the next events during a delivery."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,7 +22,10 @@ from batchops.runtime.counters import Counters
 from batchops.runtime.outcome import Outcome
 
 Begin = Callable[[Callable[[], EventBatch]], Callable[[], EventBatch]]
-"""Begins to read, and gives what waits for it; where a database does one thing at a time, it only begins then."""
+"""Starts to read, and returns a function that waits for the result.
+
+On a database that does one thing at a time, that function starts the reading itself.
+"""
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,10 @@ class InFlightBatch:
 
     events: EventBatch
     held: frozenset[str]
-    """Aggregates that wait, as no message can be built from their next event."""
+    """Aggregates with an event that no message can be built from. None of their events is sent."""
 
     def results(self, delivered: Sequence[Delivery]) -> Sequence[Delivery]:
-        """A delivery per event."""
+        """Return a delivery for each event."""
         if not self.held:
             return delivered
         answers = iter(delivered)
@@ -51,22 +54,22 @@ class InFlightBatch:
         return results
 
     def behind(self, results: Sequence[Delivery]) -> frozenset[str]:
-        """Aggregates with an event that was not delivered."""
+        """Return the aggregates with an event that was not delivered."""
         if not any(results):
             return frozenset()
         return frozenset(a for a, one in zip(self.events.aggregates, results, strict=True) if one)
 
     @property
     def messages(self) -> Sequence[Message]:
-        """What goes out."""
-        # Of the other aggregates every event has a message.
+        """Return the messages to send."""
+        # Every event of the other aggregates has a message.
         return cast("Sequence[Message]", self.events.but(self.held).messages)
 
 
 class RelayStep:
-    """Events delivered and marked. Called again after an error, it continues where that happened.
+    """Delivers and marks events. After an error, the next call continues where the error happened.
 
-    While a batch is with the destination the one before it is marked and the one after it is read.
+    While one batch is with the destination, the step marks the batch before it and reads the batch after it.
     """
 
     def __init__(
@@ -74,7 +77,7 @@ class RelayStep:
         policy: FailurePolicy, circuit_breaker: CircuitBreaker, shards: Shards, counters: Counters, *,
         ahead: Callable[[], bool], begin: Begin,
     ) -> None:  # fmt: skip
-        """`ahead`: whether a next batch may be sent before this one is accounted for."""
+        """`ahead`: whether the next batch may be sent before this one is recorded."""
         self._source = source
         self._delivery = delivery
         self._recorder = recorder
@@ -87,13 +90,13 @@ class RelayStep:
         self._begin = begin
         self._in_flight: InFlightBatch | None = None
         self._reading: Callable[[], EventBatch] | None = None
-        self._behind: frozenset[str] = frozenset()
-        """Aggregates whose last event was not sent, as far as what is being read does not know it yet."""
+        self._held_back: frozenset[str] = frozenset()
+        """Aggregates with an event that was not delivered, which the reading in progress may not know."""
         self._unrecorded: tuple[DeliveryRecord, int] | None = None
         self._rehearsed = False
 
     def __call__(self, size: Size) -> Outcome | None:
-        """One batch; None where nothing is to be sent now."""
+        """Deliver and mark one batch; return None if there is nothing to send now."""
         if self._shards.due() <= 0:
             self._shards.look()
         if self._shards.changing and self.at_rest and self._shards.change():
@@ -102,7 +105,7 @@ class RelayStep:
 
     @property
     def at_rest(self) -> bool:
-        """Whether all that was sent is marked, and nothing is being read."""
+        """Whether all sent events are marked, and nothing is being read."""
         return self._in_flight is None and self._unrecorded is None and self._reading is None
 
     def _batch(self, size: Size) -> Outcome | None:
@@ -125,7 +128,7 @@ class RelayStep:
         return self._batch(Size(rows=1, read=1))
 
     def _first(self, size: Size) -> bool:
-        self._behind = frozenset()
+        self._held_back = frozenset()
         events = self._source.read(1 if self._circuit_breaker.probing else size.rows)
         if events and not self._rehearsed:
             self._recorder.rehearse(events.ids[:FEW])
@@ -137,7 +140,7 @@ class RelayStep:
         if not events:
             return False
         if not self._shards.certain:
-            self._shards.renew()  # a process that was stopped for long must not send what another has sent by now
+            self._shards.renew()  # after a long stop, another relay may have sent these events
         self._in_flight = InFlightBatch(events, events.unfit)
         self._delivery.send(self._in_flight.messages)
         if self._may_go_ahead():
@@ -148,10 +151,10 @@ class RelayStep:
         return True
 
     def _receive(self, size: Size) -> None:
-        """Wait for the batch in flight; send the next one at once: the destination need not wait for the database."""
+        """Wait for the batch in flight, and send the next one at once, so that the destination does not wait."""
         in_flight = self._in_flight
         assert in_flight is not None
-        waiting = self._read()
+        waiting = self._events_read()
         self._in_flight = None
         try:
             results = in_flight.results(self._delivery.wait())
@@ -161,25 +164,25 @@ class RelayStep:
             self._circuit_breaker.trip_by_destination(error.message)
             return
         if self._circuit_breaker.probing and all(isinstance(one, Refused) and not one.final for one in results):
-            self._circuit_breaker.inconclusive()  # one event alone cannot show whose fault it is: no attempt counts
+            self._circuit_breaker.inconclusive()  # one event alone does not show what is at fault: no attempt counts
             return
-        self._unrecorded = self._sorted(in_flight, results), len(in_flight.events)
+        self._unrecorded = self._record_of(in_flight, results), len(in_flight.events)
         behind = in_flight.behind(results)
-        kept, self._behind = behind | self._behind, behind
+        kept, self._held_back = behind | self._held_back, behind
         if self._may_go_ahead():
             self._send(waiting.but(kept), size, in_flight.events)
 
     def _may_go_ahead(self) -> bool:
         return self._ahead() and not self._circuit_breaker.probing and not self._shards.changing
 
-    def _read(self) -> EventBatch:
-        """What has been read meanwhile; where that failed it is read again once this flight is settled."""
+    def _events_read(self) -> EventBatch:
+        """Return the events that were read meanwhile; none if reading failed, to read them again after this batch."""
         reading, self._reading = self._reading, None
         with suppress(TransientError):
             return reading() if reading is not None else NOTHING
         return NOTHING
 
-    def _sorted(self, in_flight: InFlightBatch, results: Sequence[Delivery]) -> DeliveryRecord:
+    def _record_of(self, in_flight: InFlightBatch, results: Sequence[Delivery]) -> DeliveryRecord:
         if not any(results):
             self._circuit_breaker.close()
             return DeliveryRecord(in_flight.events.ids, (), in_flight.events.aggregates)

@@ -1,4 +1,4 @@
-"""The SQL that makes an outbox, and the tables beside it: its relays, their shards, its refused events.
+"""The SQL that makes an outbox, and the tables for its relays, their shards, and its refused events.
 
 These tables keep no version: a change to one gives TableSetup a part and migrations, as the ledger's runs have them.
 """
@@ -17,11 +17,11 @@ from batchops.ledger.table_setup import TableSetup
 
 WRITER_LOCKS = "batchops_writer_lock"
 OLD_WRITER_LOCKS = "batchops_turn"
-"""Its name in an earlier version."""
+"""The name of that table in an earlier version."""
 
 
 class OutboxTables:
-    """The tables in one schema; no name: where the database itself looks first."""
+    """The tables in one schema; without a name, in the database's default schema."""
 
     def __init__(self, database: Database, schema: str | None) -> None:
         self._database = database
@@ -59,30 +59,30 @@ class OutboxTables:
         )  # fmt: skip
 
     def ddl(self) -> list[str]:
-        """The statements that make those that are not there."""
+        """Return the statements that make missing tables."""
         return self._making.ddl()
 
     def obstacle(self, role: str) -> RefusedError | None:
-        """What keeps this role from using them; None for nothing."""
+        """Return why this role cannot use the tables; None if it can."""
         return self._making.obstacle(role)
 
     def make(self) -> None:
-        """Make the tables where they are missing; RefusedError with their SQL where this role may not."""
+        """Make missing tables; raise RefusedError with the SQL if this role may not make them."""
         self._making.make()
 
     def there(self, connection: sa.Connection) -> bool:
-        """Whether they are there."""
+        """Whether all of the tables exist."""
         inspector = sa.inspect(connection)
         return all(inspector.has_table(table.name, schema=table.schema) for table in self._meta.sorted_tables)
 
 
 def writer_locks_ddl(connection: sa.Connection, database: Database) -> Iterator[str]:
-    """Where writers need rows to wait for each other at: the statements that make and fill their table."""
+    """Yield the statements that make and fill the table of writer locks, on databases where `save` locks its rows."""
     rows, find = database.backend.events.lock_rows, database.backend.catalog.find
     if not rows:
         return
     if find(connection, None, WRITER_LOCKS) is None and find(connection, None, OLD_WRITER_LOCKS) is not None:
-        # In one statement: a writer of the earlier version fails from then on, and does not lock other rows.
+        # In one statement: from then on a writer of the earlier version fails, instead of locking other rows.
         yield f"ALTER TABLE {OLD_WRITER_LOCKS} RENAME COLUMN turn TO number, RENAME TO {WRITER_LOCKS}"
         return
     yield f"CREATE TABLE IF NOT EXISTS {WRITER_LOCKS} (number integer NOT NULL PRIMARY KEY)"
@@ -90,11 +90,11 @@ def writer_locks_ddl(connection: sa.Connection, database: Database) -> Iterator[
 
 
 PAYLOADS = ("text", "binary", "json")
-"""What a payload's column may hold."""
+"""The kinds of content that a payload column may hold."""
 
 
 def outbox_ddl(connection: sa.Connection, database: Database, name: str, payload: str) -> Iterator[str]:
-    """The table and its index; `name` with its schema, if it has one. Nothing for a table that is there."""
+    """Yield the statements that make the outbox and its index; none if the table exists. `name` may have a schema."""
     with suppress(NotFoundError):
         find_table(connection, database.backend, name)
         return

@@ -1,4 +1,4 @@
-"""Texts made from an event's columns: `app.{aggregate_type}`."""
+"""Templates of texts that are made from an event's columns, such as `app.{aggregate_type}`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ class NullError(Exception):
 
 @dataclass(frozen=True)
 class Template:
-    """A text with columns' names in braces; `{{` and `}}` are braces."""
+    """A text with the names of columns in braces. `{{` and `}}` stand for braces."""
 
     text: str
     parts: tuple[tuple[str, str | None], ...]
-    """Literal text, and the column whose value follows it."""
+    """Pieces of literal text, each with the column whose value follows it."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -30,11 +30,11 @@ class Template:
 
     @property
     def column(self) -> str | None:
-        """The column whose value is all of it; None where there is more to it."""
+        """Return the column if the template is just that column; else None."""
         return self.parts[0][1] if len(self.parts) == 1 and not self.parts[0][0] else None
 
     def bound(self, places: Mapping[str, int]) -> Made:
-        """A function from a row to the text; `places` says where each column is in a row."""
+        """Return a function that makes the text from a row. `places` are the columns' indexes in a row."""
         if not self.columns:
             constant = "".join(literal for literal, _ in self.parts)
             return lambda _: constant
@@ -49,7 +49,7 @@ class Template:
 
 
 def parse_template(text: str, flag: str) -> Template:
-    """The template; UsageError for what is none."""
+    """Return the template; raise UsageError if the text is not one."""
     parts = []
     try:
         for literal, column, spec, conversion in Formatter().parse(text):
@@ -65,7 +65,7 @@ def parse_template(text: str, flag: str) -> Template:
 
 
 def as_text(value: Any, name: str) -> str:
-    """A column's value as it is in a text; NullError for NULL."""
+    """Return a column's value as text; raise NullError for NULL."""
     if value is None:
         raise NullError(f'column "{name}" is NULL')
     return value_formats.as_text(value)

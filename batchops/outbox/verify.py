@@ -1,4 +1,4 @@
-"""Verifies from a table of events that no event was skipped and no aggregate is out of order."""
+"""Verifies, from a table of events, that no event was skipped and no aggregate's events are out of order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,27 +13,27 @@ from batchops.outbox.failures import RefusedEvents
 from batchops.outbox.outbox import Outbox
 
 NAMED = 10
-"""Events that a violation names."""
+"""The most events that a violation names."""
 
 
 @dataclass(frozen=True)
 class Violation:
-    """One thing that was looked at."""
+    """The result of one check, which may have found no violation."""
 
     about: str
-    """skipped, inverted, order, or what no table can tell."""
+    """The check: skipped, inverted or order; "beyond" for what no table can show."""
     exit: int
-    """0: proved; 13: it does not hold; 3: it cannot be proved."""
+    """0: proved; 13: violated; 3: cannot be proved."""
     text: str
     events: tuple[str, ...] = ()
-    """The first events for which it does not hold."""
+    """The ids of the first events that violate it."""
     count: int = 0
 
 
 _NONE_SKIPPED = "no unsent event lies before a sent one of its aggregate"
 _SKIPPED = "are unsent, though a later one of their aggregate was sent"
 _NONE_INVERTED = "by the times in the table each aggregate's events were sent in order"
-_INVERTED = "were sent after a later one of their aggregate, by the times in the table"
+_INVERTED = "were sent before an earlier one of their aggregate, by the times in the table"
 _BEYOND = Violation(
     "beyond",
     Exit.DONE,
@@ -43,7 +43,7 @@ _BEYOND = Violation(
 
 
 def findings(connection: sa.Connection, outbox: Outbox, failures: RefusedEvents) -> list[Violation]:
-    """All of them, the same for every caller; nothing is written."""
+    """Run all checks, and return their results. Nothing is written."""
     found = [_skipped(connection, outbox, failures), _inverted(connection, outbox)]
     if not outbox.order.numbered:
         found.append(_ordered(connection, outbox))
@@ -51,13 +51,13 @@ def findings(connection: sa.Connection, outbox: Outbox, failures: RefusedEvents)
 
 
 def gravest(found: Sequence[Violation]) -> int:
-    """The exit code: what is violated before what cannot be proved."""
+    """Return the exit code of the gravest result: a violation is graver than what cannot be proved."""
     exits = {finding.exit for finding in found}
     return next((code for code in (Exit.INTEGRITY, Exit.INCOMPLETE) if code in exits), Exit.DONE)
 
 
 def _skipped(connection: sa.Connection, outbox: Outbox, failures: RefusedEvents) -> Violation:
-    """An unsent event that lies before a sent one of its aggregate, and was not given up on."""
+    """Check for unsent events before a sent one of their aggregate. Dead letters do not count."""
     if outbox.sent is None:
         return Violation("skipped", Exit.INCOMPLETE, "the table has no column that tells which events were sent")
     backwards = [column.desc() for column in outbox.ordering]
@@ -73,7 +73,7 @@ def _skipped(connection: sa.Connection, outbox: Outbox, failures: RefusedEvents)
 
 
 def _inverted(connection: sa.Connection, outbox: Outbox) -> Violation:
-    """An event that was sent before an earlier one of its aggregate, by the times in the table."""
+    """Check for events that were sent before an earlier one of their aggregate, by the times in the table."""
     moment = None if outbox.sent is None else outbox.sent.when
     if outbox.sent is None or moment is None:
         return Violation(
@@ -91,7 +91,7 @@ def _inverted(connection: sa.Connection, outbox: Outbox) -> Violation:
 
 
 def _ordered(connection: sa.Connection, outbox: Outbox) -> Violation:
-    """Whether the order is the one that events were written in, where no number tells it."""
+    """Check whether events are ordered as they were written, if no number of the database shows it."""
     order = outbox.order
     if not order.kept and order.asked:
         return Violation("order", Exit.DONE, "no order was requested: each event is sent by itself")
