@@ -1,4 +1,4 @@
-"""The command line: names and one-liners of the commands, each imported when it is used; errors to exit codes."""
+"""The command line: the commands with their one-line helps, and main(), which turns errors into exit codes."""
 
 import atexit
 import gc
@@ -42,9 +42,9 @@ COMMANDS = {
 }
 
 MEMORY = ("ARROW_DEFAULT_MEMORY_POOL", "system")
-"""Arrow's own allocator keeps 40 MB for later, which nobody needs here; a library leaves it to its application."""
+"""Arrow's own allocator keeps 40 MB for later, which batchops does not need; as a library it leaves that alone."""
 COLLECTED = 50_000
-"""New objects after which Python looks for cycles. Rows make none, and by its own 700 it looks all the time."""
+"""New objects after which Python looks for cycles: rows make none, and with the default of 700 it looks too often."""
 
 
 @click.group(
@@ -62,7 +62,7 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line; whatever happens ends in an exit code and never in a traceback."""
+    """Run the command line; every error ends in an exit code and never in a traceback."""
     from batchops.cli.command_state import CommandState
 
     words, state = list(sys.argv[1:] if arguments is None else arguments), CommandState()
@@ -73,9 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except ClickExit as ended:
         code = ended.exit_code
     except (click.Abort, KeyboardInterrupt) as error:
-        if error.__cause__ is None:  # else click has done it
+        if error.__cause__ is None:  # otherwise click has written it
             click.echo(err=True)  # the terminal has echoed ^C
-        # Of a run that has ended only what would have been sent about it is interrupted.
+        # After the end of a run, Ctrl-C only interrupts what would have been sent about it.
         interrupted = BatchopsError(state.interrupted)
         code = _report(words, interrupted, "signal", Exit.INTERRUPT) if state.code is None else state.code
     except click.ClickException as error:
@@ -106,8 +106,8 @@ def _report(words: Sequence[str], error: BatchopsError, reason: str, code: int) 
 
 
 def _leave(code: int) -> NoReturn:
-    """Exit; a reader that has gone away is no reason for another code, nor for Python's own complaint."""
-    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # Python would complain about itself
+    """Exit with the code, also if the reader of a stream has gone away, and without Python's own message then."""
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # a SIGINT now would print a traceback
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -1,4 +1,4 @@
-"""batchops archive verify, list and show; the verb archive itself is in bulk/."""
+"""The commands batchops archive verify, list and show; the verb archive itself is in bulk/."""
 
 import os
 import sys
@@ -27,7 +27,7 @@ _ALONG = {
     "null": "set to NULL, rows stayed",
     "refuse": "kept what they refer to",
 }
-"""What an archive with children did along a reference."""
+"""What an archive with children did along a reference, by its action."""
 DEST = click.argument("dest", metavar="DEST")
 JSON = click.option("--json", "as_json_document", is_flag=True, help="Print one JSON document on stdout.")
 
@@ -107,7 +107,7 @@ def show_command(dest: str, run: int | None, as_json_document: bool) -> None:
 
 
 def _progress() -> Any:
-    """A line on the terminal that is written over."""
+    """Return a listener that shows the progress in one line, which it writes over."""
     seen = rows = 0
 
     def line(segment: FoundSegment, _: Damage | None) -> None:
@@ -151,7 +151,7 @@ def _verified_lines(destination: Destination, found: Verified) -> Iterator[str]:
 
 
 def _both(url: str, destination: Destination, found: Verified) -> Iterator["Both"]:
-    """Only of an archive that is whole: what a damaged file holds says nothing."""
+    """Yield the comparison of an undamaged archive with the database; a damaged one proves nothing."""
     from batchops.db.database import connect
     from batchops.db.urls import address
     from batchops.restore.against import compared
@@ -182,7 +182,7 @@ def _both_lines(both: Sequence["Both"]) -> Iterator[str]:
 
 
 def _runs(found: Contents) -> list[dict[str, Any]]:
-    """A row for each table of each run."""
+    """Return a row for each table of each run."""
     written = {one.number: one.manifest.about.get("written") for one in found.manifests}
     rows: dict[tuple[int, str, int | None, tuple[str, ...]], dict[str, Any]] = {}
     for segment in found.segments:
@@ -198,7 +198,7 @@ def _runs(found: Contents) -> list[dict[str, Any]]:
 
 
 def _named(run: Mapping[str, Any]) -> str:
-    """The table, and which values of rows that are not archived."""
+    """Return the table's name, with the columns whose values were archived from rows that stayed."""
     return f"{run['table']} ({', '.join(run['nulled'])} of rows that stayed)" if "nulled" in run else str(run["table"])
 
 
@@ -231,7 +231,7 @@ def _shown(found: Contents, run: int | None) -> Iterator[dict[str, Any]]:
 
 
 def _file(one: FoundSegment) -> dict[str, Any]:
-    """A segment with its archived rows."""
+    """Return a segment as a document, with its archived rows."""
     stayed = one.listed.record.rows - one.rows
     more = {"left": stayed} if stayed else {}
     more |= {"undecided": True} if one.undecided else {}
@@ -242,9 +242,9 @@ def _shown_lines(run: dict[str, Any]) -> Iterator[str]:
     yield f"run {run['run']}: {_named(run)}, {counted(run['rows'], 'row')} in {counted(run['segments'], 'file')}"
     if isinstance(started := run.get("started"), int | float):
         run = run | {"started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds")}
-    told = {"run", "table", "nulled", "rows", "segments", "bytes", "columns", "key", "files", "children"}
+    elsewhere = {"run", "table", "nulled", "rows", "segments", "bytes", "columns", "key", "files", "children"}
     for name, value in run.items():
-        if name not in told and value not in (None, "", {}):
+        if name not in elsewhere and value not in (None, "", {}):
             text = ", ".join(f"{k} {v}" for k, v in value.items() if v) if isinstance(value, dict) else value
             yield f"  {name.replace('_', ' '):<15}{text}"
     for child in run.get("children", ()):

@@ -1,4 +1,4 @@
-"""batchops budget."""
+"""The commands batchops budget set and show."""
 
 from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""batchops cancel."""
+"""The command batchops cancel."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""batchops check: the plan's checks alone, for a person or a CI job."""
+"""The command batchops check: only the checks of a plan, for a person or a CI job."""
 
 import os
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from batchops.verbs import VERBS
 from batchops.version import __version__
 
 CHECKED = {name: verb for name, verb in VERBS.items() if verb.asks and verb.spec.argument == "table"}
-"""The verbs whose plans are looked at by checks: those that ask before they change the rows of a table."""
+"""The verbs whose plans have checks: those that ask before they change the rows of a table."""
 JOB = (DATABASE, ROWS, CHANGES, CHILDREN, ARCHIVE)
-"""The groups of flags that say what a job is; all of a verb's are taken."""
+"""The groups of flags that say what a job does; the command has all flags of these groups."""
 PLANNED = ("table", "strategy", "key", "allow", "count", "ledger", "ledger_schema", "lock_timeout", "statement_timeout")
-"""What else a plan depends on."""
+"""The other flags on which a plan depends."""
 FLAGS = {
     name
     for verb in CHECKED.values()
@@ -56,7 +56,7 @@ def command(context: click.RichContext, /, verb: str, as_document: bool, **value
 
 
 def _known(verb: Verb, given: Mapping[str, Any]) -> None:
-    """UsageError for a flag that another verb has."""
+    """Raise UsageError for a flag that only another verb has."""
     for name in given:
         if name not in verb.spec.model_fields:
             having = " or ".join(other for other, each in CHECKED.items() if name in each.spec.model_fields)

@@ -1,4 +1,4 @@
-"""The state of a command: what it has printed so far, and the stream of its result."""
+"""CommandState: whether a command has changed anything, its exit code, and the stream of its result."""
 
 import contextlib
 import os
@@ -12,15 +12,15 @@ from batchops.events import Event, Finished, Started
 
 
 class CommandState:
-    """The state of one command; it listens to the events of the run."""
+    """The state of one command, which listens to the events of the run."""
 
     def __init__(self) -> None:
         self.planning = False
         """Whether the command has changed nothing so far."""
         self.code: int | None = None
-        """The exit code, once the end was reported."""
+        """The exit code, once the end has been reported."""
         self.result: TextIO | None = None
-        """Where the result goes, while stdout is another's; see `result`."""
+        """The stream of the result while stdout is redirected to stderr; see `result`."""
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Started):
@@ -30,25 +30,25 @@ class CommandState:
 
     @property
     def interrupted(self) -> str:
-        """What Ctrl-C has interrupted, in words."""
+        """The message after Ctrl-C."""
         return "Interrupted; nothing was changed." if self.planning else "Interrupted."
 
 
 def command_state() -> CommandState:
-    """The state of the command that runs."""
+    """Return the state of the running command."""
     context = click.get_current_context(silent=True)
     found = context.find_object(CommandState) if context else None
     return found or CommandState()
 
 
 def result() -> TextIO:
-    """The stream for the command's result."""
+    """Return the stream for the command's result."""
     return command_state().result or sys.stdout
 
 
 @contextlib.contextmanager
 def others_on_stderr() -> Iterator[None]:
-    """In the block, `print()` and child processes write to stderr: stdout is for what `result()` is given."""
+    """Let `print()` and child processes write to stderr in the block: stdout is only for the stream of `result()`."""
     own, error, here = sys.stdout, sys.stderr, command_state()
     number, instead = _number(own), _number(error)
     with contextlib.ExitStack() as stack:
@@ -65,7 +65,7 @@ def others_on_stderr() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _moved(own: TextIO, number: int, instead: int) -> Iterator[TextIO]:
-    """A stream to where `own` led, whose number leads to `instead` until the block ends."""
+    """Yield a stream to the target of `own`, whose file descriptor is `instead`'s until the block ends."""
     own.flush()
     kept = os.fdopen(os.dup(number), "w", encoding=own.encoding, errors=own.errors)
     os.dup2(instead, number)

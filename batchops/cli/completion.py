@@ -1,4 +1,4 @@
-"""batchops completion."""
+"""The command batchops completion."""
 
 import rich_click as click
 from click.shell_completion import get_completion_class
@@ -6,7 +6,7 @@ from click.shell_completion import get_completion_class
 from batchops.cli.help import Command
 
 VARIABLE = "_BATCHOPS_COMPLETE"
-"""By which the shell asks; click's own name for it."""
+"""The variable by which the shell asks for completions, as click names it."""
 
 
 @click.command("completion", cls=Command)

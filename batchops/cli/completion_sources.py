@@ -1,7 +1,7 @@
-"""What the Tab key offers beyond flags: tables, columns, recipes and their jobs, runs.
+"""The sources of shell completion besides flags: tables, columns, recipes and their jobs, runs.
 
-Nothing here may fail or take long, whatever the database does: then nothing is offered. What it needs is imported
-when the key is pressed.
+If the database is slow or an error occurs, nothing is offered. The imports are inside the functions, as they are needed
+only when the Tab key is pressed.
 """
 
 import os
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from batchops.db.database import Database
 
 TIMEOUT = 3.0
-"""Seconds that a person waits for names."""
+"""The most seconds that the user waits for names."""
 Items = list[CompletionItem]
 Offer = Callable[[click.Context, click.Parameter, str], Items]
-"""click's shape: the context as far as it was typed, the parameter, the beginning of its value."""
+"""As click calls it: with the context of what was typed so far, the parameter, and the beginning of its value."""
 
 
 def tables(context: click.Context, _: click.Parameter, begun: str) -> Items:
-    """The tables of the database."""
+    """Offer the tables of the database."""
 
     def look() -> Iterable[str]:
         with _database(context) as database, database.reading() as connection:
@@ -35,7 +35,7 @@ def tables(context: click.Context, _: click.Parameter, begun: str) -> Items:
 
 
 def columns(context: click.Context, _: click.Parameter, begun: str) -> Items:
-    """The columns of the table that was named; behind a comma one more."""
+    """Offer the columns of the table on the command line; after a comma, a further column."""
     before, comma, last = begun.rpartition(",")
 
     def look() -> Iterable[str]:
@@ -48,7 +48,7 @@ def columns(context: click.Context, _: click.Parameter, begun: str) -> Items:
 
 
 def recipes(_: click.Context, __: click.Parameter, begun: str) -> Items:
-    """Recipes in that folder; where there are none, the shell's own file names."""
+    """Offer the recipes in the folder; if there are none, the shell's own file names."""
     folder, slash, name = begun.rpartition("/")
     names = _in_time(lambda: sorted(path.name for path in Path(folder + slash or ".").glob("*.toml")))
     found = [CompletionItem(folder + slash + each) for each in names if each.startswith(name)]
@@ -56,18 +56,18 @@ def recipes(_: click.Context, __: click.Parameter, begun: str) -> Items:
 
 
 def jobs(context: click.Context, _: click.Parameter, begun: str) -> Items:
-    """The jobs of the recipe that was named, but for those that are there."""
+    """Offer the jobs of the recipe on the command line, except those already typed."""
     given = context.params.get("jobs") or ()
     return _beginning([name for name in _recipe(context, "job") if name not in given], begun)
 
 
 def params(context: click.Context, _: click.Parameter, begun: str) -> Items:
-    """The parameters of the recipe that was named."""
+    """Offer the parameters of the recipe on the command line."""
     return _beginning([f"{name}=" for name in _recipe(context, "params")], begun)
 
 
 def runs(context: click.Context, _: click.Parameter, begun: str) -> Items:
-    """The runs that the ledger knows, newest first."""
+    """Offer the runs in the ledger, newest first."""
 
     def look() -> Iterable[tuple[str, str]]:
         from batchops.cli.ledger_options import named_ledger
@@ -84,13 +84,13 @@ def runs(context: click.Context, _: click.Parameter, begun: str) -> Items:
 
 
 def one_of(choices: Iterable[str]) -> Offer:
-    """These words."""
+    """Return a source that offers these words."""
     known = tuple(choices)
     return lambda _, __, begun: _beginning(known, begun)
 
 
 def _first(context: click.Context, name: str) -> str:
-    """The first argument. Where an option is at the end without its value, click has not come to arguments."""
+    """Return the first argument; if the last option has no value yet, click has not parsed the arguments."""
     return str(context.params.get(name) or context.args[0])
 
 
@@ -135,6 +135,6 @@ def _database(context: click.Context) -> closing["Database"]:
 
 
 def _asks_a_program(url: str | None) -> bool:
-    """Whether the URL would come from a program: the Tab key starts none."""
+    """Whether a program would print the URL: completion starts no program."""
     named = url or os.environ.get("BATCHOPS_URL") or os.environ.get("DATABASE_URL") or ""
     return named.startswith("cmd:")

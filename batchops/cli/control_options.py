@@ -1,4 +1,4 @@
-"""What the commands share that ask something of runs: the runs they mean, and how the answer is shown."""
+"""The arguments and the output that pause, resume, stop, cancel and set share."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -19,7 +19,10 @@ _DATABASE = "Every run whose progress is in this ledger, now and later."
 
 
 def target_flags(*, reason: bool = True, later: bool = True) -> Callable[[Any], Any]:
-    """The arguments and flags that name runs; `reason`: and say why; `later`: also runs that are yet to begin."""
+    """Return a decorator for the arguments and flags that name runs.
+
+    `reason`: also an argument for the reason. `later`: also a flag for runs that have not begun yet.
+    """
     words = f"[{NAME}] [REASON]" if reason else f"[{NAME}]"
 
     def decorate(function: Any) -> Any:
@@ -39,7 +42,7 @@ def target_flags(*, reason: bool = True, later: bool = True) -> Callable[[Any], 
 def target_of(
     words: Sequence[str], job: str | None, every: bool, database: bool = False, *, reason: bool = True
 ) -> tuple[Target, str]:
-    """The runs that the words and flags name, and the reason."""
+    """Return the target that the words and flags name, and the reason."""
     given = [name for name, value in (("--job", job), ("--all", every), ("--database", database)) if value]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} exclude each other.")
@@ -55,7 +58,7 @@ def target_of(
 def show_answers(
     answers: Sequence[Answer], action: str, line: Callable[[Answer], str], *, as_json_document: bool
 ) -> None:
-    """Print what became of the requests: a line for each run, or one document."""
+    """Print the results of the requests: a line for each run, or one document."""
     if as_json_document:
         click.echo(as_json({"action": action, "runs": [_document(one) for one in answers]}))
         return
@@ -69,7 +72,7 @@ def ask_to_end(
     action: Literal["stop", "cancel"], said: str, *, words: Sequence[str], job: str | None, every: bool,
     url: str | None, ledger: str | None, ledger_schema: str | None, as_json_document: bool,
 ) -> None:  # fmt: skip
-    """Ask the processes that work on the named runs to end, and print what each answer is; `said`: of one that is."""
+    """Ask the processes of the named runs to end, and print each answer; `said`: the text for a run that was asked."""
     target, reason = target_of(words, job, every)
     with named_ledger(url, ledger, ledger_schema) as opened:
         answers = ask(opened, target, action, reason)
@@ -81,7 +84,7 @@ def ask_to_end(
 
 
 def name_of(answer: Answer) -> str:
-    """The run or job that is meant: Run 7 (purge events)."""
+    """Return the name of the run or job: Run 7 (purge events)."""
     if answer.run is None:
         return "Every run with this ledger"
     run = answer.run.run
@@ -91,7 +94,7 @@ def name_of(answer: Answer) -> str:
 
 
 def not_running(answer: Answer) -> str:
-    """What to say where no process works on a run."""
+    """Return the message for a run on which no process works."""
     state = answer.run.state if answer.run is not None else ""
     return f"{name_of(answer)} is not running: {state}."
 

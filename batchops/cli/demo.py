@@ -1,4 +1,4 @@
-"""batchops demo."""
+"""The command batchops demo."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A database to try batchops on without risk: one SQLite file, a table of events, half of it to go."""
+"""The demo database, to try batchops without risk: a SQLite file with a table of events, half of them expired."""
 
 import os
 import sqlite3
@@ -8,7 +8,7 @@ from pathlib import Path
 from batchops.errors import UsageError
 from batchops.spec.command_line import quoted
 
-# One statement and plain arithmetic: quick on slow machines, and the same rows every time. In every thousand
+# One statement and plain arithmetic: fast on slow machines, and the same rows every time. Of every thousand
 # rows exactly 500 have expired, scattered; created_at rises with id and covers the last 180 days.
 _TABLE = """
 CREATE TABLE events (
@@ -38,7 +38,7 @@ _HALF_A_YEAR = 180 * 86_400
 
 
 def make_demo_database(path: Path, rows: int = 1_000_000) -> None:
-    """Writes `path`, a SQLite file whose table `events` has `rows` rows; it is there whole or not at all."""
+    """Create the SQLite file `path`, whose table `events` has `rows` rows; after an error there is no file."""
     if path.exists():
         raise UsageError(f'"{path}" exists already.', "name another file, or remove this one first.")
     unfinished = path.with_name(path.name + ".unfinished")
@@ -56,7 +56,7 @@ def make_demo_database(path: Path, rows: int = 1_000_000) -> None:
 
 def _fill(path: Path, rows: int) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        # Nothing can be lost that could not be made again, so the file may do without a journal meanwhile.
+        # The file can be made again at any time, so it needs no journal while it is written.
         database.execute("PRAGMA journal_mode = OFF")
         database.execute("PRAGMA synchronous = OFF")
         database.execute("BEGIN")
@@ -69,7 +69,7 @@ def _fill(path: Path, rows: int) -> None:
 
 
 def what_to_try(path: Path, rows: int = 1_000_000) -> str:
-    """The text after the demo database was made: what to do with it, then with a database of one's own."""
+    """Return the text after the demo: what to try on the demo database, then on the user's own."""
     url = quoted(f"sqlite:///{path}")
     return f"""\
 {path}: table events had {rows:,} rows, half of them expired; batchops has deleted those.

@@ -1,4 +1,4 @@
-"""Errors of the command line: hints for unknown commands and options, and how an error is printed."""
+"""Errors of the command line: prints them, and finds hints for unknown commands and options."""
 
 import os
 import sys
@@ -17,14 +17,14 @@ from batchops.version import __version__
 
 
 def report_error(group: click.Group, words: Sequence[str], error: BatchopsError, reason: str, code: int) -> None:
-    """Print the error. `words` is the command line, as the parser may not have understood it."""
+    """Print the error. `words` is the command line, which the parser may have rejected."""
     failure = Failure(reason, error.message, error.hint)
-    verb, table = _meant(group, words)
+    verb, table = _verb_and_table(group, words)
     finished = Finished(verb=verb, table=table, reason=reason, exit=code, version=__version__, error=failure)
     if verb:
         StepSummary(os.environ)(finished)
     if "--json" in words:
-        # A recipe that cannot be run has run none of its jobs.
+        # If the recipe cannot be run, none of its jobs has run.
         jobs: dict[str, object] = {"jobs": []} if verb == "run" else {}
         SafeStream(sys.stdout).line(as_json(document(finished) | jobs))
         return
@@ -33,17 +33,17 @@ def report_error(group: click.Group, words: Sequence[str], error: BatchopsError,
         out.line(line)
 
 
-def _meant(group: click.Group, words: Sequence[str]) -> tuple[str, str]:
-    """The verb and the table, as far as they can be told; never the value of an option, which may be a secret."""
+def _verb_and_table(group: click.Group, words: Sequence[str]) -> tuple[str, str]:
+    """Return the verb and the table, or "" for what is not clear; never an option's value, which may be secret."""
     verb = words[0] if words and words[0] in group.list_commands(click.Context(group)) else ""
     command = group.get_command(click.Context(group), verb) if verb else None
     if command is None or not any(isinstance(p, click.Argument) and p.name == "table" for p in command.params):
         return verb, ""
-    return verb, next(_plain(command, words[1:]), "")
+    return verb, next(_plain_words(command, words[1:]), "")
 
 
-def _plain(command: click.Command, words: Sequence[str]) -> Iterator[str]:
-    """Words that are neither options nor their values; after an option that there is not, nothing is sure."""
+def _plain_words(command: click.Command, words: Sequence[str]) -> Iterator[str]:
+    """Yield the words that are neither options nor their values, up to an unknown option, which may have a value."""
     flags = {name: p.is_flag for p in command.params if isinstance(p, click.Option) for name in p.opts}
     rest = iter(words)
     for word in rest:
@@ -59,7 +59,7 @@ def _plain(command: click.Command, words: Sequence[str]) -> Iterator[str]:
 
 
 def no_command(context: click.Context, group: click.Group, name: str) -> UsageError:
-    """The error for a word that is no command of the group; no verb is offered that changes rows at once."""
+    """Return the error for an unknown command of a group; its hint offers no verb that changes rows at once."""
     from batchops.verbs import VERBS
 
     names = group.list_commands(context)
@@ -70,13 +70,13 @@ def no_command(context: click.Context, group: click.Group, name: str) -> UsageEr
 
 
 def no_command_behind(verb: str, name: str, names: Collection[str]) -> UsageError:
-    """The error for two words behind a verb, where the first is none of its commands."""
+    """Return the error for two words after a verb, if the first is not one of its commands."""
     others = f"behind {verb} come {', '.join(sorted(names))}, or one table and options."
     return UsageError(f'There is no command "{verb} {name}".', did_you_mean(name, sorted(names)) or others)
 
 
 def usage_error(error: click.ClickException) -> UsageError:
-    """What click found, with a hint."""
+    """Return click's error as a UsageError with a hint."""
     context: click.Context | None = getattr(error, "ctx", None)
     see = f"see `{context.command_path if context else 'batchops'} --help`."
     if context is None or not isinstance(error, click.NoSuchOption):

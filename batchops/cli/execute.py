@@ -1,4 +1,4 @@
-"""The life of a command, the same for every verb: spec, plan, question, run, exit code."""
+"""execute(): the steps of every verb's command: spec, plan, question, run, exit code."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ from batchops.spec.verb import Job, Verb
 
 
 def command_for(verb: Verb) -> click.Command:
-    """The click command of a verb."""
+    """Return the click command of a verb."""
 
     @click.command(verb.name, cls=Command, help=verb.help)
     @help_of(verb.command, verb.spec)
@@ -38,7 +38,7 @@ def command_for(verb: Verb) -> click.Command:
 
 
 def execute(verb: Verb, spec: VerbSpec, output: Output) -> int:
-    """Plan, ask, run; the exit code."""
+    """Plan the job, ask the question, run the job; return the exit code."""
     output.interval()
     if verb.asks:
         may_ask(output, spec)
@@ -61,7 +61,7 @@ def execute(verb: Verb, spec: VerbSpec, output: Output) -> int:
 
 
 def may_ask(output: Output, *specs: VerbSpec) -> None:
-    """UsageError if there is a question, and no terminal to ask at."""
+    """Raise UsageError if there is a question but no terminal to ask at."""
     if output.yes or output.dry_run:
         return
     if any(spec.reads_stdin for spec in specs):
@@ -87,7 +87,7 @@ def _show(job: Job, output: Output) -> None:
 
 
 def print_result(line: str) -> None:
-    """A line of the result."""
+    """Print a line of the result."""
     click.echo(line, file=result())
 
 
@@ -100,7 +100,7 @@ def _agreed(job: Job, output: Output) -> bool:
 
 
 def _not_run(job: Job, output: Output) -> int:
-    """A dry run, or a no at the question."""
+    """End a dry run, or a job that the user declined; return the exit code."""
     finished = job.not_run("dry-run" if output.dry_run else "declined")
     if output.dry_run:
         return output.code(finished)

@@ -1,4 +1,4 @@
-"""What the health endpoint of a scheduler answers."""
+"""The answers of a scheduler's endpoints /health and /live."""
 
 import time
 from typing import Any
@@ -9,11 +9,11 @@ from batchops.reporters.schedule_status import ScheduleStatus
 from batchops.scheduler.scheduler import Scheduler
 
 STUCK = 120.0
-"""Seconds without a round after which a dispatcher counts as stuck: more than any statement of its may take."""
+"""Seconds without a round after which a dispatcher counts as stuck: more than any of its statements may take."""
 
 
 def live(scheduler: Scheduler) -> HttpResponse:
-    """200 while it keeps the time, whatever becomes of the jobs: for a service manager that would restart it."""
+    """Return 200 while the dispatchers work, even if jobs fail: for a service manager, which would restart it."""
     stuck = [
         dispatcher.place.shown
         for dispatcher in scheduler.dispatchers
@@ -23,7 +23,7 @@ def live(scheduler: Scheduler) -> HttpResponse:
 
 
 def health(scheduler: Scheduler, status: ScheduleStatus) -> HttpResponse:
-    """200 while every ledger is reached and no job's last fire failed: for an alarm that calls a person."""
+    """Return 200 while all ledgers can be reached and no job's last fire failed: for an alert to a person."""
     trouble = [
         {"ledger": dispatcher.place.shown, "error": dispatcher.trouble.message}
         for dispatcher in scheduler.dispatchers

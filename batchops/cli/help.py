@@ -1,4 +1,4 @@
-"""batchops help; and the line about exit codes below every command's help."""
+"""The command batchops help, and the line about exit codes below every command's help."""
 
 import re
 import sys
@@ -11,12 +11,12 @@ from click.shell_completion import CompletionItem
 from batchops.errors import UsageError, did_you_mean
 
 _WIDEST = 100
-"""Columns beyond which a paragraph is hard to read."""
+"""The most columns of a paragraph; wider ones are hard to read."""
 _LINK = re.compile(r"\[([^]]+)]\([^)]*\)")
 
 
 class Command(click.RichCommand):
-    """A command whose help ends by naming the exit codes' topic."""
+    """A command whose help ends with a line that names the topic of exit codes."""
 
     def format_epilog(self, ctx: click.RichContext, formatter: Any) -> None:  # type: ignore[override]  # as rich-click's
         super().format_epilog(ctx, formatter)
@@ -24,12 +24,12 @@ class Command(click.RichCommand):
 
 
 class Group(click.RichGroup):
-    """A group whose help, and whose commands' help, ends by naming the exit codes' topic."""
+    """A group whose help, like that of its commands, ends with a line that names the topic of exit codes."""
 
     command_class = Command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """As click's, but with a hint for a command that there is not."""
+        """Find the command as click does, but raise an error with a hint for an unknown one."""
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-") and not ctx.resilient_parsing:
             from batchops.cli.error_output import no_command
 
@@ -70,19 +70,19 @@ def command(context: click.Context, topic: str | None) -> None:
 
 
 def topics() -> dict[str, str]:
-    """The Markdown texts by topic, in alphabetical order."""
+    """Return the Markdown texts by topic, in alphabetical order."""
     found = (files("batchops") / "help").iterdir()
     texts = {file.name.removesuffix(".md"): file.read_text("utf-8") for file in found if file.name.endswith(".md")}
     return dict(sorted(texts.items()))
 
 
 def title(text: str) -> str:
-    """The text of the first heading."""
+    """Return the text of the first heading."""
     return text.splitlines()[0].removeprefix("# ")
 
 
 def show(text: str) -> None:
-    """Prints Markdown: formatted on a terminal, as it is in a pipe."""
+    """Print Markdown: formatted on a terminal, unchanged in a pipe."""
     if not sys.stdout.isatty():
         click.echo(text, nl=False)
         return

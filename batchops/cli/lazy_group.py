@@ -1,4 +1,4 @@
-"""A group that knows its commands by name and one-liner, and imports each only when it is used."""
+"""LazyGroup: a group of commands that imports each command only when it is used."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -11,7 +11,7 @@ from batchops.verbs import BEHIND_VERBS, VERBS
 
 
 class LazyGroup(Group):
-    """`commands_by_name` maps a name to its line in the help; what is no verb is in the module `batchops.cli.NAME`."""
+    """`commands_by_name` maps names to lines in the help; names that are not verbs are modules of `batchops.cli`."""
 
     def __init__(self, *args: Any, commands_by_name: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -35,7 +35,7 @@ class LazyGroup(Group):
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """A verb that has commands behind it is their group for those alone."""
+        """Find the command; a verb with commands of its own is their group only if one of them follows it."""
         if len(args) > 1 and args[1] in BEHIND_VERBS.get(args[0], ()):
             return args[0], import_module(f"batchops.cli.{args[0]}").command, args[1:]
         if args[0] in BEHIND_VERBS and len(args) > 2 and not any(word.startswith("-") for word in args[1:3]):
@@ -45,7 +45,7 @@ class LazyGroup(Group):
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> Any:
-        """The Tab key needs the commands' lines only."""
+        """Complete names without importing the commands: only their lines are needed."""
         self._listing = True
         try:
             return super().shell_complete(ctx, incomplete)
@@ -53,7 +53,7 @@ class LazyGroup(Group):
             self._listing = False
 
     def format_help(self, ctx: click.RichContext, formatter: Any) -> None:  # type: ignore[override]  # rich-click's own
-        """The list of commands needs their lines only."""
+        """Write the help without importing the commands: only their lines are needed."""
         self._listing = True
         try:
             super().format_help(ctx, formatter)

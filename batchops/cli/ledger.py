@@ -1,4 +1,4 @@
-"""batchops ledger."""
+"""The commands batchops ledger init and prune."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The flags of the commands that read a ledger, and the ledger they name."""
+"""The flags of commands that read a ledger, and the ledger that they name."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ _FLAGS = (
 
 
 def ledger_flags(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--url, --ledger and --ledger-schema."""
+    """Add the flags --url, --ledger and --ledger-schema to a command."""
     for name, metavar, text in reversed(_FLAGS):
         function = click.option(name, metavar=metavar, help=text)(function)
     return function
@@ -29,7 +29,7 @@ def ledger_flags(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def named_ledger(url: str | None, ledger: str | None, ledger_schema: str | None) -> Iterator[Ledger]:
-    """The ledger that the flags name."""
+    """Open the ledger that the flags name."""
     if ledger == NONE:
         raise UsageError("--ledger none keeps no runs that could be shown.")
     where = address(url, os.environ) if ledger is None else ledger_address(ledger, os.environ)

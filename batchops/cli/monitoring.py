@@ -1,4 +1,4 @@
-"""The flags for monitoring, and the listeners that they name: metrics for Prometheus, pings."""
+"""open_monitoring(): the listeners that the monitoring flags ask for: metrics for Prometheus, pings."""
 
 import os
 import re
@@ -44,16 +44,16 @@ class Monitoring:
         self.metrics, self._post, self._urls = metrics, post, urls
 
     def of(self, job: str) -> list[Emit]:
-        """The listener for one of several jobs."""
+        """Return the listeners for one of several jobs."""
         figures: list[Emit] = [self.metrics.of(job)] if self.metrics else []
         return figures + (self._pings(job) if job else [])
 
     def whole(self, job: str = "") -> list[Emit]:
-        """The listener for the only job."""
+        """Return the listeners for the only job."""
         return self.of(job) + self._pings("")
 
     def over_all(self) -> list[Emit]:
-        """The listener for several jobs as a whole."""
+        """Return the listeners for several jobs as a whole."""
         return self._pings("")
 
     def _pings(self, job: str) -> list[Emit]:
@@ -66,7 +66,7 @@ class Monitoring:
 
 @contextmanager
 def open_monitoring(wanted: MonitoringFlags, jobs: Collection[str] = ()) -> Iterator[Monitoring]:
-    """Open what the flags name; nothing for a dry run."""
+    """Open the listeners that the flags name; none for a dry run."""
     if wanted.dry_run or not (wanted.metrics_file or wanted.metrics_port or wanted.ping):
         yield Monitoring(None, None, ())
         return
@@ -78,7 +78,7 @@ def open_monitoring(wanted: MonitoringFlags, jobs: Collection[str] = ()) -> Iter
 
 @contextmanager
 def report_failure(monitoring: Sequence[Emit], verb: str, table: str) -> Iterator[None]:
-    """Report an error that ends the block before the run has begun as the end of a run."""
+    """If an error ends the block before the run has begun, report it to the listeners as the end of a run."""
     command_state().planning = True
     try:
         yield
@@ -123,7 +123,7 @@ def _post() -> "Iterator[PingSender]":
 
 
 def _ping(text: str, jobs: Collection[str]) -> tuple[str, str]:
-    """The job, empty for all, and the URL."""
+    """Return the job of a ping, "" for all jobs, and its URL."""
     from batchops.reporters.pings import ping_url
 
     named = _OF_A_JOB.match(text)

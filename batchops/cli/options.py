@@ -1,4 +1,4 @@
-"""Flags made from a spec's fields, so that a flag, a recipe key and a library argument are one thing."""
+"""Makes flags from a spec's fields, so that a flag, a recipe key and a library argument are always the same."""
 
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -27,9 +27,9 @@ from batchops.spec.models import (
 
 OUTPUT = "Output"
 _COLUMNS = ("COLUMN", "A,B", "A,B DESC")
-"""Metavars of flags that name columns."""
+"""The metavars of flags that name columns."""
 _FIRST = (DATABASE, ROWS, CHANGES, "Changes", ARCHIVE, THROTTLING, STRATEGY)
-"""The groups in the order of reading; any other follows in the order of its fields."""
+"""The groups that come first in the help; the others follow in the order of their fields."""
 Decorator = Callable[[Any], Any]
 
 _OUTPUT: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
@@ -73,9 +73,9 @@ _MONITORING: tuple[tuple[tuple[str, ...], dict[str, Any]], ...] = (
 
 
 def from_spec(*models: type[BaseModel], only: Collection[str] = ()) -> Decorator:
-    """The table as an argument and every other field as a flag, or those of `only`; values stay as they were typed.
+    """Return a decorator that adds the table as an argument, and every other field, or those in `only`, as a flag.
 
-    A flag that several specs have is one flag.
+    Values stay as the user typed them. A flag that several specs have is added once.
     """
 
     def decorate(function: Any) -> Any:
@@ -106,7 +106,7 @@ def _settings(field: Any) -> dict[str, Any]:
 
 
 def _offered(field: Any, flag: Flag) -> completion_sources.Offer | None:
-    """What the Tab key offers for its value."""
+    """Return the source of shell completion for the flag's value; None if there is none."""
     if flag.metavar in _COLUMNS:
         return completion_sources.columns
     if flag.metavar == "NAME" and flag.several:
@@ -115,21 +115,21 @@ def _offered(field: Any, flag: Flag) -> completion_sources.Offer | None:
 
 
 def output_options(function: Any) -> Any:
-    """The output and monitoring flags that every verb has."""
+    """Add the output and monitoring flags, which every verb has, to a command."""
     for names, settings in reversed((*_OUTPUT, *_MONITORING)):
         function = click.option(*names, **settings)(function)
     return function
 
 
 def monitoring_options(function: Any) -> Any:
-    """The monitoring flags, for a command without the other output flags."""
+    """Add the monitoring flags to a command that does not have the other output flags."""
     for names, settings in reversed(_MONITORING):
         function = click.option(*names, **settings)(function)
     return function
 
 
 def help_of(verb: str, model: type[VerbSpec]) -> Decorator:
-    """The flags of a verb in groups, in its help."""
+    """Return a decorator that shows the flags of a verb in groups in its help."""
     groups: dict[str, list[str]] = {name: [] for name in _FIRST}
     for name, field in flagged(model).items():
         if name != model.argument:
@@ -147,7 +147,7 @@ RECIPE: dict[str, Any] = {
     "type": click.Path(path_type=Path),
     "shell_complete": completion_sources.recipes,
 }
-"""The argument of the commands that take a recipe."""
+"""The settings of the argument of commands that take a recipe."""
 PARAMS = click.option(
     "--param",
     metavar="NAME=VALUE",

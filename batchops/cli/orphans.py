@@ -1,4 +1,4 @@
-"""batchops orphans: rows whose parent is gone, counted; with --purge deleted in batches."""
+"""The command batchops orphans: counts rows whose parent is gone; with --purge it deletes them in batches."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ from batchops.spec.models import ROWS, checked, flag_name, flag_of, flagged
 from batchops.version import __version__
 
 LOOKING = ("url", "child", "lock_timeout", "statement_timeout")
-"""What looking takes; every other flag of a purge needs --purge."""
+"""The flags that counting takes; every other flag of a purge needs --purge."""
 FLAGS = {
     name
     for name, field in flagged(PurgeSpec).items()
@@ -69,7 +69,7 @@ def command(
     found = _found(table, asked, given)
     jobs = _jobs(to_delete(found), given) if delete else ()
     for warning in () if jobs or output.quiet else address(given.get("url"), os.environ).warnings:
-        note(f"warning: {warning}")  # else the jobs say it
+        note(f"warning: {warning}")  # otherwise the jobs emit it
     context.exit(_purge(table, asked, given, found, jobs, output) if jobs else _report(found, output, delete=delete))
 
 
@@ -108,7 +108,7 @@ def _purge(
     table: str | None, asked: AskedEdges, given: Mapping[str, Any], found: Sequence[Orphans],
     jobs: Sequence[RecipeJob], output: Output,
 ) -> int:  # fmt: skip
-    """One purge an edge, parents first; then what is left is counted."""
+    """Run a purge for each reference, parents first; then count the rows that are left. Return the exit code."""
     if not output.quiet:
         for line in _lines(found):
             note(line)
@@ -129,7 +129,7 @@ def _way_out(one: Orphans) -> str:
 
 
 def _report(found: Sequence[Orphans], output: Output, *, delete: bool) -> int:
-    """What was found; `delete`: none of it can be deleted."""
+    """Print what was found and return the exit code; `delete`: --purge was given, but nothing can be deleted."""
     unknown, total = any(one.rows is None for one in found), sum(one.rows or 0 for one in found)
     nothing = Exit.NOTHING if delete and output.exit_code else Exit.DONE
     code = Exit.INCOMPLETE if unknown or (total and (output.exit_code or delete)) else Exit.DONE if total else nothing

@@ -1,4 +1,4 @@
-"""batchops outbox."""
+"""The commands batchops outbox init, show, check, redrive and replay."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -21,7 +21,7 @@ from batchops.reporters.document import as_json, rounded
 from batchops.reporters.figures import count, counted, visible
 
 LISTED = 20
-"""Refused events that `show` and a dry run of `redrive` name."""
+"""How many refused events `show` and a dry run of `redrive` list."""
 JSON = click.option("--json", "as_json_document", is_flag=True, help="Print one JSON document on stdout.")
 
 

@@ -1,4 +1,4 @@
-"""The flags of the commands that look at an outbox, and the outbox they name."""
+"""The flags of commands that read an outbox, and the outbox that they name."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ _MAPPED = (
 
 @dataclass(frozen=True)
 class OpenedOutbox:
-    """An outbox that was found, and the tables beside it."""
+    """An outbox with its helper tables."""
 
     database: Database
     outbox: Outbox
@@ -40,13 +40,13 @@ class OpenedOutbox:
 
 
 def outbox_flags(function: Callable[..., Any]) -> Callable[..., Any]:
-    """TABLE, --url, --ledger-schema and the columns' names."""
+    """Add the argument TABLE and the flags --url, --ledger-schema and those of columns to a command."""
     flags: Callable[..., Any] = TABLE(URL(SCHEMA(from_spec(RelaySpec, only=_MAPPED)(function))))
     return flags
 
 
 def opened(url: str | None) -> closing[Database]:
-    """The database that --url names, for a with statement."""
+    """Return the database that --url names, for a with statement."""
     return closing(connect(address(url, os.environ)))
 
 
@@ -56,7 +56,7 @@ def _several(order: str | None) -> tuple[str, ...] | None:
 
 @contextmanager
 def named_outbox(table: str, url: str | None, ledger_schema: str | None, **named: Any) -> Iterator[OpenedOutbox]:
-    """The outbox; what has failed is known where the tables beside it are there."""
+    """Open the outbox that the flags name; refused events are loaded if the helper tables exist."""
     with opened(url) as database:
         tables = OutboxTables(database, ledger_schema)
         with database.reading() as connection:

@@ -1,4 +1,4 @@
-"""The listeners of a run, by the flags and by whether stderr is a terminal."""
+"""listeners(): the listeners of a run, chosen by the output flags and by whether stderr is a terminal."""
 
 import os
 import sys
@@ -40,7 +40,7 @@ class Output:
     log_format: Literal["text", "json"] | None = None
 
     def interval(self) -> timedelta | None:
-        """--progress-every, or UsageError."""
+        """Return the value of --progress-every; raise UsageError if it is wrong."""
         if self.progress_every is None:
             return None
         try:
@@ -50,18 +50,18 @@ class Output:
 
     @property
     def watched(self) -> bool:
-        """Whether a person sees stderr as it is written."""
+        """Whether stderr is a terminal."""
         return sys.stderr.isatty()
 
     @property
     def plan_wanted(self) -> bool:
-        """Whether to show the plan before the run: not to a log that gets one line, unless it asks for more."""
+        """Whether to show the plan before the run: not in a log that gets one line, unless a flag asks for more."""
         return (
             not self.quiet and not self.log_format and (not self.yes or self.watched or self.progress_every is not None)
         )
 
     def code(self, finished: Finished) -> int:
-        """The exit code, with --exit-code in mind."""
+        """Return the exit code, which --exit-code may change."""
         if self.exit_code and finished.exit == Exit.DONE:
             if finished.reason in LIMITS:
                 return Exit.LIMIT
@@ -70,7 +70,7 @@ class Output:
         return finished.exit
 
     def of_process(self, listener: Emit) -> Emit:
-        """The listener, with the exit code of this process: --exit-code may change that of the run."""
+        """Return a listener that gets the exit code of this process: --exit-code may change that of the run."""
 
         def receive(event: Event) -> None:
             listener(replace(event, exit=int(self.code(event))) if isinstance(event, Finished) else event)
@@ -79,7 +79,7 @@ class Output:
 
 
 def note(text: str) -> None:
-    """A line for people, on stderr."""
+    """Print a line for people to stderr."""
     SafeStream(sys.stderr).line(text)
 
 
@@ -87,9 +87,9 @@ def note(text: str) -> None:
 def listeners(
     output: Output, ends: Sequence[Emit] | None = None, job: str = "", monitoring: Sequence[Emit] | None = None
 ) -> Iterator[Emit]:
-    """The listeners of a run, until it is over; `ends` get its end instead of those of the flags.
+    """Yield the listener of a run and close it at the end; `ends` replaces the flags' listeners for the run's end.
 
-    `job` is its name in a recipe; `monitoring` replaces the listeners that the flags name.
+    `job`: the job's name in a recipe. `monitoring` replaces the listeners of the monitoring flags.
     """
     with ExitStack() as stack:
         if monitoring is None:
@@ -105,7 +105,7 @@ def _people(output: Output, ends: Iterable[Emit], job: str, monitoring: Sequence
     line = ProgressLine(sys.stderr) if output.watched and not output.quiet and output.log_format is None else None
     say = line.say if line else note
     events = EventFile(Path(output.events), say, job=job) if output.events else None
-    alone = [] if job else [output.of_process(command_state())]  # of several jobs the command itself tells the end
+    alone = [] if job else [output.of_process(command_state())]  # with several jobs the command itself reports the end
     maybe = (line, *_meanwhile(output, job, say), events and output.of_process(events), *monitoring, *ends, *alone)
     receive: list[Emit] = [each for each in maybe if each is not None]
     try:
@@ -119,7 +119,7 @@ def _people(output: Output, ends: Iterable[Emit], job: str, monitoring: Sequence
 
 
 def _meanwhile(output: Output, job: str, say: Warn) -> Iterator[Emit]:
-    """The listener that writes to stderr while it runs."""
+    """Yield the listeners that write to stderr while the run works."""
     from batchops.reporters.log import Log
     from batchops.reporters.plain_lines import ProgressLines
     from batchops.reporters.warnings import Warnings
@@ -134,7 +134,7 @@ def _meanwhile(output: Output, job: str, say: Warn) -> Iterator[Emit]:
 
 
 def ends_of(output: Output, people: TextIO) -> Iterator[Emit]:
-    """The listeners for the end of a run; `people` gets the summary line, unless the document goes there."""
+    """Yield the listeners for the end of a run; the summary line goes to `people`, unless the document goes there."""
     yield _summary(output, people)
     if output.as_json:
         yield output.of_process(JsonDocument(result()))
@@ -143,7 +143,7 @@ def ends_of(output: Output, people: TextIO) -> Iterator[Emit]:
 
 
 def _summary(output: Output, people: TextIO) -> Emit:
-    """On a terminal a paragraph; elsewhere one line."""
+    """Return the listener for the summary: a paragraph on a terminal, otherwise one line."""
     if output.watched and output.log_format is None:
         summary: Emit = SummaryParagraph(sys.stderr)
     else:

@@ -1,4 +1,4 @@
-"""batchops pause."""
+"""The command batchops pause."""
 
 import rich_click as click
 

@@ -1,4 +1,4 @@
-"""A plan as people read it, in lines or on a terminal."""
+"""Shows a plan to people, in lines or on a terminal."""
 
 import sys
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from batchops.spec.verb import Plan
 
 
 def plan_lines(plan: Plan, *, whole: bool) -> Iterator[str]:
-    """A few aligned lines; with `whole` also the server's own plans and every check that refuses."""
+    """Yield the plan in aligned lines; with `whole` also the server's own plans and every check that refuses."""
     yield f"{plan.verb.name} {visible(plan.label)}"
     for name, text in plan.rows(whole=whole):
         yield f"  {name:<9} {visible(text)}"
 
 
 def show_plan(plan: Plan) -> None:
-    """On a terminal, on stderr: the same, each row wrapped under its own beginning."""
+    """Print the plan to a terminal on stderr, with each text wrapped in its own column."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -1,4 +1,4 @@
-"""batchops queue."""
+"""The commands batchops queue init, show and redrive."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ from batchops.reporters.figures import count, counted, visible
 from batchops.spec.models import checked
 
 NAMED = 20
-"""Rows that a dry run of redrive names."""
+"""How many rows a dry run of redrive lists."""
 _FLAGS = (
     ("--url", {"metavar": "URL", "help": "Database. Default: BATCHOPS_URL, then DATABASE_URL."}),
     (
@@ -148,7 +148,7 @@ def _database(url: str | None) -> closing[Database]:
 def _asked(
     table: str, url: str | None, where: str, key: str | None, by: str | None, marks: tuple[str, ...] = ()
 ) -> DrainSpec:
-    """As much of a drain as looking at its table needs."""
+    """Return the spec of a drain with the fields that reading its table needs."""
     given: dict[str, Any] = {"table": table, "url": url, "where": where, "key": key, "by": by}
     end: dict[str, Any] = {"done": marks} if marks else {"delete": True}
     return checked(DrainSpec, {name: value for name, value in given.items() if value is not None} | end)

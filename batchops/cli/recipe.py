@@ -1,4 +1,4 @@
-"""batchops recipe."""
+"""The commands batchops recipe check, schema and new."""
 
 import os
 import re
@@ -106,7 +106,7 @@ def new(name: str | None, output: Path | None, words: tuple[str, ...]) -> None:
 
 
 def _parsed_command(words: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """The verb, and the values that its command would be given."""
+    """Return the verb and the values that its command would get."""
     from batchops.cli.app import cli
 
     if not words or words[0] not in RECIPE_VERBS:

@@ -1,4 +1,4 @@
-"""batchops resume."""
+"""The command batchops resume."""
 
 import rich_click as click
 
@@ -37,7 +37,7 @@ def _still(answer: Answer) -> str:
 
 
 def _idle(answer: Answer) -> str:
-    """What to do where no process waits for this."""
+    """Return what to do if no process waits for the resume; otherwise ""."""
     if answer.run is None or answer.run.at_work or answer.effect != "asked":
         return ""
     again = f" Continue it: {answer.run.next}" if answer.run.next else ""

@@ -1,4 +1,4 @@
-"""batchops run: the jobs of a recipe, one after another."""
+"""The command batchops run: runs the jobs of a recipe, one after another."""
 
 import os
 import sys
@@ -61,17 +61,17 @@ def command(
 
 
 class JobsRun:
-    """Several jobs, one after another, planned and asked about together."""
+    """Runs several jobs, one after another, with their plans and one question first."""
 
     def __init__(self, name: str, jobs: Sequence[RecipeJob], output: Output, about: Mapping[str, Any]) -> None:
-        """`name`: what they are together, for people. `about`: what the JSON document says of it."""
+        """`name`: a name for all jobs together, for people. `about`: further fields of the JSON document."""
         self._name, self._jobs, self._output, self._about = name, jobs, output, about
         self._plans: dict[str, dict[str, Any]] = {}
         self._begun = time.monotonic()
         self._stop = Stop()
 
     def exit(self) -> int:
-        """Plan, ask once, run; the exit code."""
+        """Plan the jobs, ask once, run them; return the exit code."""
         output = self._output
         command_state().planning = True
         self._possible()
@@ -90,7 +90,7 @@ class JobsRun:
         return self._finish(ends)
 
     def _possible(self) -> None:
-        """UsageError for a combination that cannot work."""
+        """Raise UsageError for a combination of jobs and flags that cannot work."""
         if any(job.verb.asks for job in self._jobs):
             may_ask(self._output, *(job.spec for job in self._jobs))
         for job in self._jobs[:-1]:
@@ -104,16 +104,16 @@ class JobsRun:
 
     @property
     def _taken(self) -> bool:
-        """Whether stdout is for a relay's events."""
+        """Whether a relay writes its events to stdout."""
         return any(job.spec.writes_stdout for job in self._jobs)
 
     @property
     def _result(self) -> TextIO:
-        """Where the lines for people go."""
+        """The stream for lines to people."""
         return sys.stderr if self._output.watched or self._output.as_json or self._taken else result()
 
     def _planned(self, job: RecipeJob) -> Finished:
-        """Plan it and show the plan; change nothing."""
+        """Plan the job and show the plan, without changing anything."""
         try:
             with _apart(job), job.verb.prepare(job.spec, os.environ, recipe=job.call) as ready:
                 plan = ready.plan.rehearsed() if self._output.dry_run else ready.plan
@@ -130,7 +130,7 @@ class JobsRun:
         return finished
 
     def _agreed(self) -> bool:
-        """Show what would be done, and ask once for all; where nothing can begin, there is nothing to ask."""
+        """Show the plans and ask once for all jobs; return whether they may run. If no job can begin, do not ask."""
         plans = [self._planned(job) for job in self._jobs]
         able = sum(plan.error is None for plan in plans)
         what = "this job" if able == 1 else f"these {able} jobs"
@@ -138,7 +138,7 @@ class JobsRun:
 
     def _run(self, monitoring: Monitoring) -> list[Ended]:
         stop = self._stop
-        self._begun = time.monotonic()  # a person's answer takes no time of the jobs'
+        self._begun = time.monotonic()  # the time until the user's answer does not count
         command_state().planning = False
         with signals(stop):
             ends = []
@@ -179,14 +179,14 @@ class JobsRun:
             note(f"warning: {warning}")
 
     def _end(self, job: RecipeJob) -> Emit:
-        """The listener for the end of one job: a paragraph on a terminal, a line in a log."""
+        """Return the listener for the end of one job: a paragraph on a terminal, a line in a log."""
         output = self._output
         to_person = output.watched and not output.dry_run
         reporter: Emit = SummaryParagraph(sys.stderr) if to_person else JobLine(self._result, job.name)
         return unless_well(reporter) if output.quiet else reporter
 
     def _finish(self, ends: Sequence[Ended]) -> int:
-        """The end of all of them; the exit code."""
+        """Report the end of all jobs; return the exit code."""
         output = self._output
         code = self._code(ends)
         step_summary.append(os.environ, [(end.job.name, end.finished, end.skipped) for end in ends])
@@ -200,7 +200,7 @@ class JobsRun:
         return code
 
     def _code(self, ends: Sequence[Ended]) -> int:
-        """The gravest exit code of the jobs; also that of a signal that came between two jobs."""
+        """Return the gravest exit code of the jobs, including that of a signal between two jobs."""
         codes = [self._output.code(end.finished) for end in ends if end.finished is not None]
         cut_short = self._stop.signal and any(end.finished is None for end in ends)
         return gravest([*codes, 128 + self._stop.signal] if cut_short and self._stop.signal else codes)
@@ -216,7 +216,7 @@ class JobsRun:
 
 
 def _apart(job: RecipeJob) -> AbstractContextManager[None]:
-    """While code of the user's own is running."""
+    """Redirect stdout to stderr in the block if the job runs the user's own code."""
     return others_on_stderr() if job.spec.runs_user_code else nullcontext()
 
 

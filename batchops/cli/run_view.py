@@ -1,4 +1,4 @@
-"""Runs as the ledger has them, for people and programs."""
+"""Formats runs from the ledger, for people and programs."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,13 +16,13 @@ from batchops.ledger.samples import Sample
 from batchops.reporters.figures import count, percent, rate, visible
 
 NAME = "RUN|TABLE|JOB"
-"""What the commands that show runs take."""
+"""The metavar of commands that show runs."""
 _BEHIND_RUN = ("command", "job", "expected")
-"""What the ledger keeps beside the person and process that started a run."""
+"""The keys of `by` that do not describe the person or process that started a run."""
 
 
 def run_document(recorded: Recorded) -> dict[str, Any]:
-    """A run's fields; only ever added to."""
+    """Return a run as a document; fields are added to it, but never changed or removed."""
     run, holder = recorded.run, recorded.holder
     return {
         "run": run.run,
@@ -56,13 +56,13 @@ def run_document(recorded: Recorded) -> dict[str, Any]:
 
 
 def progress(recorded: Recorded) -> str:
-    """How far the run is, for people: 62 % · behind id 12,408."""
+    """Return the progress of the run, for people: 62 % · behind id 12,408."""
     share = "" if recorded.share is None else percent(recorded.share)
     return " · ".join(part for part in (share, position(recorded.run)) if part)
 
 
 def position(run: Run) -> str:
-    """The key behind which the run continues; of several workers, that of the first one with rows left."""
+    """Return the key after which the run continues; with several workers, that of the first one with rows left."""
     cursors = [cursor for worker in run.workers if not (cursor := Cursor.loaded(worker.cursor)).over]
     if run.state == "done" or not cursors:
         return ""
@@ -82,7 +82,7 @@ def _shown(value: object) -> str:
 
 
 def request_document(request: Request) -> dict[str, Any]:
-    """What somebody asked of a run, of its job or of every run."""
+    """Return a request to a run, to its job or to every run as a document."""
     return {
         "action": request.action,
         "scope": request.scope.partition(" ")[0],
@@ -94,7 +94,7 @@ def request_document(request: Request) -> dict[str, Any]:
 
 
 def sample_document(sample: Sample) -> dict[str, Any]:
-    """A sample of a run."""
+    """Return a sample of a run as a document."""
     return {
         "at": datetime.fromtimestamp(sample.at, UTC).isoformat(timespec="milliseconds"),
         "rows": sample.rows,
@@ -108,14 +108,14 @@ def sample_document(sample: Sample) -> dict[str, Any]:
 
 
 def sample_line(sample: Sample) -> str:
-    """The same for people."""
+    """Return a sample of a run as a line for people."""
     batch = f"batch {count(sample.batch_rows)} in {durations.show(sample.batch_seconds)}" if sample.batches else ""
     parts = (moment(sample.at) or "", f"{count(sample.rows)} rows", f"{count(sample.read)} read", batch, sample.waiting)
     return ", ".join(part for part in parts if part)
 
 
 def event_document(event: RunEvent) -> dict[str, Any]:
-    """An event of a run, or several alike."""
+    """Return an event of a run, or several similar ones, as a document."""
     return {
         "event": event.event,
         "text": event.text,
@@ -126,18 +126,18 @@ def event_document(event: RunEvent) -> dict[str, Any]:
 
 
 def event_line(event: RunEvent) -> str:
-    """The same for people."""
+    """Return an event of a run as a line for people."""
     often = f" ({count(event.times)} times until {moment(event.last_at)})" if event.times > 1 else ""
     return f"{moment(event.at)} {event.event}: {event.text}{often}"
 
 
 def rejections_document(rejections: Sequence[Cause]) -> list[dict[str, Any]]:
-    """What a run could not change, by reason."""
+    """Return the rows that a run could not change as a document, by reason."""
     return [{"reason": one.reason, "rows": one.attempts, "keys": list(one.names)} for one in rejections]
 
 
 def run_row(recorded: Recorded) -> tuple[str, ...]:
-    """A line of the list."""
+    """Return the cells of a run's line in the list."""
     run = recorded.run
     job = f" ({run.by['job']})" if run.by.get("job") else ""
     started = datetime.fromtimestamp(run.started_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
@@ -150,11 +150,11 @@ def run_row(recorded: Recorded) -> tuple[str, ...]:
 
 
 def all_tables(run: Run) -> str:
-    """Behind the rows of a run's own table, those of all tables, where there are others."""
+    """Return the text to add to the rows of a run's own table: those of all tables, if there are others."""
     total = run.tables.total()
     return f" ({count(total)} in all)" if total > run.rows else ""
 
 
 def moment(at: float | None) -> str | None:
-    """Seconds since 1970 as ISO 8601 in UTC."""
+    """Return seconds since 1970 as ISO 8601 in UTC; None for None."""
     return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")

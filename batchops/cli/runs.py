@@ -1,4 +1,4 @@
-"""batchops runs."""
+"""The command batchops runs."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""batchops runs --watch: the list of runs, drawn again and again."""
+"""watch(): draws the list of runs every second, for batchops runs --watch."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 EVERY = 1.0
-"""Seconds between two looks."""
+"""Seconds between two readings of the ledger."""
 _COLUMNS = ("RUN", "VERB", "TABLE", "STATE", "PROGRESS", "ROWS", "RATE", "HEARTBEAT", "PROCESS", "SINCE", "WAITING")
 _STYLES = {"running": "green", "paused": "yellow", "stale": "red", "crashed": "red", "failed": "red"}
 
 
 def watch(load: Callable[[], Sequence[Recorded]]) -> None:
-    """Draw the runs until Ctrl-C. While the ledger cannot be read, say so below the last list."""
+    """Draw the runs until Ctrl-C; an error of the ledger is shown below the last list."""
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text
@@ -41,7 +41,7 @@ def watch(load: Callable[[], Sequence[Recorded]]) -> None:
 
 
 def table(runs: Sequence[Recorded]) -> "RenderableType":
-    """The runs, one a line."""
+    """Return a table with a line for each run."""
     from rich.table import Table
     from rich.text import Text
 

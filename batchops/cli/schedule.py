@@ -1,4 +1,4 @@
-"""batchops schedule: stays up and runs the jobs of recipes at their times."""
+"""The command batchops schedule: runs the jobs of recipes at their times, until stopped."""
 
 import os
 import signal
@@ -38,7 +38,7 @@ from batchops.version import __version__
 
 @dataclass(frozen=True)
 class ScheduleOutput:
-    """The flags that say how it is shown, and to whom."""
+    """The output and monitoring flags of the scheduler."""
 
     as_json: bool
     quiet: bool
@@ -96,7 +96,7 @@ def _preview(jobs: list[Scheduled], as_document: bool) -> None:
 
 
 class SchedulerRun:
-    """One scheduler, for as long as it is up."""
+    """Runs one scheduler until it is stopped."""
 
     def __init__(self, read: Callable[[], list[Scheduled]], workers: int, output: ScheduleOutput) -> None:
         self._read, self._workers, self._output = read, workers, output
@@ -107,7 +107,7 @@ class SchedulerRun:
         self._listening: dict[str, Emit] = {}
 
     def exit(self) -> int:
-        """Serve until told to stop; the exit code."""
+        """Run the scheduler until it is asked to stop; return the exit code."""
         jobs = self._read()
         with ExitStack() as stack:
             if not any(each.job.spec.writes_stdout for each in jobs):
@@ -124,7 +124,7 @@ class SchedulerRun:
         return self._ended()
 
     def _round(self, scheduler: Scheduler, monitoring: Monitoring) -> None:
-        """SIGHUP: the files again; with a mistake in them everything stays as it is."""
+        """Read the files again after SIGHUP; if they have a mistake, the old jobs stay."""
         if not self._again.is_set():
             return
         self._again.clear()
@@ -145,7 +145,7 @@ class SchedulerRun:
         scheduler.plan(placed(jobs, os.environ, partial(self._listener, monitoring)))
 
     def _listener(self, monitoring: Monitoring, job: RecipeJob) -> Emit:
-        """The same for a job as long as its name stays."""
+        """Return the listener of a job; after a reload a job with the same name keeps its listener."""
         if job.name not in self._listening:
             name = job.name
             receive = [self._log.of(name), self._status.of(name), *monitoring.of(name), *monitoring.over_all()]
@@ -153,7 +153,7 @@ class SchedulerRun:
         return self._listening[job.name]
 
     def _on_fire(self, monitoring: Monitoring, stack: ExitStack) -> Emit:
-        """The listener for fires."""
+        """Return the listener for fires."""
         events = self._events("")
         for each in events:
             stack.callback(each.close)
@@ -168,15 +168,15 @@ class SchedulerRun:
         return {"/health": partial(health, scheduler, self._status), "/live": partial(live, scheduler)}
 
     def _ended(self) -> int:
-        """Stopped by SIGTERM is a good end of what stays up, unless a grace period was too short for a batch."""
+        """Report the end and return the exit code: 0 after SIGTERM, unless a grace period was too short for a batch."""
         number = self._stop.signal or signal.SIGTERM
-        in_time = not self._stop.cut or self._stop.hurried  # the second SIGTERM asked for the cut
+        in_time = not self._stop.cut or self._stop.hurried  # with a second SIGTERM the user asked for the cut
         graceful = number == signal.SIGTERM and in_time
         code = int(Exit.DONE if graceful else 128 + number)
         fires = ", ".join(f"{counted(many, 'fire')} {state}" for state, many in sorted(self._status.fires().items()))
         by = signal.Signals(number).name if self._stop.signal or not self._stop.asked else "a request"
         by += ", which cut a batch" if self._stop.cut else ""
-        if (error := self._stop.error) is not None:  # a thread that keeps the time has ended
+        if (error := self._stop.error) is not None:  # a thread of the scheduler has ended
             code, by = int(getattr(error, "exit", Exit.FAILED)), "an error"
             self._log.say(f"error: {described(error)}")
         self._log.say(f"stopped by {by}: {fires or 'no fire was due'}")

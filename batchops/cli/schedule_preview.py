@@ -1,4 +1,4 @@
-"""`batchops schedule --preview`: when each job will fire, without asking any database."""
+"""The preview of `batchops schedule --preview`: when each job will fire, without a database."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ FIRES = 10
 
 
 def preview_lines(jobs: Sequence[Scheduled]) -> Iterator[str]:
-    """The next fires of each job; a change of the clock is marked."""
+    """Yield lines with the next fires of each job; a fire that a change of the clock affects is marked."""
     for each in jobs:
         jitter = each.schedule.policy.jitter
         late = f", up to {durations.show(jitter)} later by jitter" if jitter else ""
@@ -26,7 +26,7 @@ def preview_lines(jobs: Sequence[Scheduled]) -> Iterator[str]:
 
 
 def preview_document(jobs: Sequence[Scheduled]) -> dict[str, Any]:
-    """The same for programs."""
+    """Return the next fires of each job as a document for programs."""
     return {
         "version": __version__,
         "jobs": [

@@ -1,4 +1,4 @@
-"""batchops set."""
+"""The command batchops set."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -49,7 +49,7 @@ def command(
 
 
 def _known(words: Sequence[str]) -> None:
-    """UsageError for an option that cannot be changed, or is none."""
+    """Raise UsageError for an option that cannot be changed or does not exist."""
     for word in words:
         if word.startswith("-"):
             known = ", ".join(flag_name(name) for name in LiveSpec.model_fields)
@@ -60,7 +60,7 @@ def _known(words: Sequence[str]) -> None:
 
 
 def _possible(run: Recorded, settings: Collection[str], one_writer: bool) -> None:
-    """UsageError for what the verb of that run has not."""
+    """Raise UsageError for a setting that the verb of the run does not have."""
     if run.run.verb not in VERBS:
         raise UsageError(f"Run {run.run.run} is a scheduler: set the runs of its jobs.", "see `batchops runs`.")
     spec = VERBS[run.run.verb].spec

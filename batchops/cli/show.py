@@ -1,4 +1,4 @@
-"""batchops show."""
+"""The command batchops show."""
 
 from typing import Any
 
@@ -103,7 +103,7 @@ def _facts(recorded: Recorded) -> dict[str, str]:
 
 
 def _process(holder: LeaseHolder) -> str:
-    """Which process it is, and whether it still gives a heartbeat."""
+    """Return the process that holds the lease, and its last heartbeat or that it is gone."""
     named = f"{holder.owner.pid} on {holder.owner.host}"
     if holder.gone:
         return f"{named}, which is gone"

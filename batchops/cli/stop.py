@@ -1,4 +1,4 @@
-"""batchops stop."""
+"""The command batchops stop."""
 
 from typing import Any
 

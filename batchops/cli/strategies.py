@@ -1,4 +1,4 @@
-"""batchops strategies."""
+"""The command batchops strategies."""
 
 from dataclasses import asdict
 

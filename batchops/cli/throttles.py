@@ -1,4 +1,4 @@
-"""batchops throttles."""
+"""The command batchops throttles."""
 
 import os
 from contextlib import closing
