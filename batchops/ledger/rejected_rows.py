@@ -41,12 +41,12 @@ class RejectedRow:
 
     @property
     def partial(self) -> bool:
-        """Whether some of its children are gone."""
+        """Whether some of the row's children are deleted."""
         return self.reason.endswith(_PARTIAL)
 
 
 def begun(reason: str) -> str:
-    """Why a row was refused of whose children some are gone."""
+    """Return the reason for a refused row, with the remark that some of its children are deleted."""
     return f"{reason}{_PARTIAL}"
 
 
@@ -81,7 +81,7 @@ def take_up(
 ) -> Run:
     """Move the rows to retry from the ledger's table into the first worker's cursor, so that each is tried again.
 
-    `coming_back` gives the cursor that visits these rows as well.
+    `coming_back` returns the cursor that visits these rows as well.
     """
     rejected, workers = ledger.rejected, ledger.workers
     rows = to_retry(connection, ledger, run.run)
@@ -119,7 +119,7 @@ def count_of(connection: sa.Connection, ledger: Ledger, run: int, reason: str) -
 
 
 def count_partial(connection: sa.Connection, ledger: Ledger, run: int) -> int:
-    """How many of a run's rows were left of whose children some are gone."""
+    """Return how many of a run's rejected rows have lost some of their children."""
     return _count(connection, ledger, run, ledger.rejected.c.reason.endswith(_PARTIAL))
 
 

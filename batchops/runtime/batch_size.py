@@ -8,17 +8,17 @@ START_ROWS = 500
 
 @dataclass(frozen=True)
 class Share:
-    """What a batch may use of a limit."""
+    """The rows that a batch may use of a limit."""
 
     limit: str
-    """Its option, without dashes."""
+    """The option that sets the limit, without dashes."""
     rows: int
     of: int
-    """Rows that the limit allows this process."""
+    """The rows that the limit allows this process in all."""
 
     @property
     def whole(self) -> bool:
-        """Whether no batch can ever have more."""
+        """Whether this is the whole limit, so that no batch can ever have more."""
         return self.rows == self.of
 
 
@@ -31,11 +31,11 @@ class Size:
     exact: bool = False
     """Whether `rows` must not be exceeded, as under a limit."""
     cut: Share | None = None
-    """Of a limit that leaves fewer rows than a batch would have."""
+    """The share of a limit that leaves fewer rows than the batch would have without it."""
     together: int | None = None
-    """Rows that a larger batch may have, for those that can only go together."""
+    """The rows that a larger batch may have, for rows that can only be changed together."""
     larger: bool = False
-    """Whether it is that batch."""
+    """Whether this is the larger batch, for rows that can only be changed together."""
     skip_locked: bool = False
     """Whether to leave out rows that others have locked, and to visit them again later."""
     unlocked: bool = False

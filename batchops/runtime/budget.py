@@ -17,7 +17,7 @@ class Budget:
 
     @property
     def most(self) -> int | None:
-        """All that there ever is."""
+        """The limit; None if there is none."""
         return self._most
 
     @property

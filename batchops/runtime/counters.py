@@ -19,7 +19,7 @@ class RejectedRows:
         self.unmatched = 0
         """How many of them no longer matched once some of their children were deleted."""
         self.partial = 0
-        """Of these: rows of whose children some are deleted."""
+        """How many of them have lost some of their children."""
         self._causes = Causes()
 
     def __len__(self) -> int:

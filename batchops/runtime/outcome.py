@@ -32,7 +32,7 @@ class Outcome:
     last: bool = False
     """Whether the worker that did the batch has nothing left to do, so that no pause follows."""
     larger: bool = False
-    """Whether nothing was done, as the next rows can only go together: a larger batch may hold them."""
+    """Whether nothing was done because the next rows can only be changed together: a larger batch may hold them."""
     replan: str | None = None
     """Why the run should change its strategy."""
 

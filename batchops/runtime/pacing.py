@@ -29,7 +29,9 @@ RECENT = 16
 DIFFERENT = 1.4
 """The largest of these batches must be this many times the smallest to tell that."""
 MOST_TOGETHER = 10_000
-"""Rows of a batch whose size was not asked for that can only go together, as they refer to each other in a circle."""
+"""The most rows of a batch for rows that refer to each other in a circle, and can only be changed together.
+
+Not where the user fixed the batch size."""
 SMALL = 500
 """Below this many rows read and changed, a batch hardly takes longer for its rows."""
 
@@ -57,7 +59,7 @@ class Pacing:
         self._plan_flip = PlanFlip()
 
     def size(self, skip_locked: bool = False, *, larger: bool = False) -> Size:
-        """Return the size of the next batch; `larger`: for rows that can only go together, and did not fit."""
+        """Return the size of the next batch; `larger`: for rows that must go together and did not fit."""
         rows = max(1, round(self._rows))
         if self.fixed is None and self.most_rows is not None:
             rows = min(rows, self.most_rows)
