@@ -171,7 +171,7 @@ class Fired:
     fire_at: int
     """Seconds since 1970, by the clock of the ledger's database."""
     state: str
-    """The fire is running when it begins; then, or instead: ran, skipped, coalesced, taken over, failed; or queued."""
+    """running when the fire begins; then, or instead, ran, skipped, coalesced, taken over or failed; or queued."""
     rows: int = 0
     late: float = 0.0
     """How many seconds after its time the fire was decided."""

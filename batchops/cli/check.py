@@ -43,7 +43,7 @@ FLAGS = {
 @click.option("--json", "as_document", is_flag=True, help="Print one JSON document on stdout, also for errors.")
 @click.pass_context
 def command(context: click.RichContext, /, verb: str, as_document: bool, **values: Any) -> None:
-    """Plan it, and say what the checks found."""
+    """Plan the job and print what the checks found."""
     given = {name: value for name, value in values.items() if value not in (None, ())}
     _known(CHECKED[verb], given)
     with CHECKED[verb].prepare(checked(CHECKED[verb].spec, given), os.environ) as job:

@@ -18,10 +18,10 @@ class LazyGroup(Group):
         self._lines = commands_by_name
         self._listing = False
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's shape
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         return list(self._lines)
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002  click's shape
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002  click's signature
         if name not in self._lines:
             return None
         if self._listing:

@@ -55,7 +55,7 @@ FLAGS = {
 def command(
     context: click.RichContext, /, table: str | None, every_table: bool, delete: bool, **values: Any
 ) -> None:  # fmt: skip
-    """Look, tell, and delete if asked to."""
+    """Count the orphans, and delete them with --purge."""
     output = Output(**{name: values.pop(name) for name in Output.__dataclass_fields__})
     given = {name: value for name, value in values.items() if value not in (None, ())}
     if (table is None) == (not every_table):

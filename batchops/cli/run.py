@@ -53,7 +53,7 @@ from batchops.version import __version__
 def command(
     context: click.RichContext, /, recipe: Path, jobs: tuple[str, ...], param: tuple[str, ...], **values: Any
 ) -> None:
-    """The command."""
+    """Run the chosen jobs of the recipe."""
     output = Output(**values)
     output.interval()
     chosen = load(recipe, assignments(param)).chosen(jobs)

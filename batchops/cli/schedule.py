@@ -79,7 +79,7 @@ def command(
     context: click.RichContext, /, files: tuple[Path, ...], param: tuple[str, ...], workers: int,
     ledger: str | None, ledger_schema: str | None, preview: bool, **output: Any,
 ) -> None:  # fmt: skip
-    """The command."""
+    """Print the next fires, or run the scheduler."""
     read = partial(scheduled, files, assignments(param), FireLedger(ledger, ledger_schema))
     if preview:
         _preview(read(), output["as_json"])

@@ -99,7 +99,7 @@ class Ledger:
         return [run_of(row, by_run.get(row["run"], ())) for row in rows]
 
     def begin(self, connection: sa.Connection, run: Mapping[str, Any], cursors: Sequence[str]) -> Run:
-        """Record a new run with a worker for each cursor; earlier runs of the job may be pruned from now on."""
+        """Record a new run with a worker for each cursor; earlier runs no longer prove what the job has done."""
         earlier = self.runs.update().where(self.runs.c.job == run["job"], self.runs.c.prunable == 0)
         connection.execute(earlier.values(prunable=1))
         values = {key: json.dumps(v) if isinstance(v, dict) else v for key, v in run.items()}
@@ -170,7 +170,7 @@ class Ledger:
     def replan(
         self, connection: sa.Connection, run: Run, strategy: str, pinned: dict[str, Any], cursor: str, over: str
     ) -> Run:
-        """Change the run's strategy: the first worker gets the whole range, the others `over`, the cursor of an end."""
+        """Change the strategy: the first worker gets the whole range, the others the cursor `over`, with no rows."""
         for worker in self.one(connection, run.run).workers:
             self.reassign(connection, worker, cursor if worker.number == 0 else over)
         changed = self.runs.update().where(self.runs.c.run == run.run)

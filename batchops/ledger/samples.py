@@ -25,7 +25,7 @@ class Sample:
     batch_seconds: float = 0.0
     """The seconds that the last batch took."""
     throttled_seconds: float = 0.0
-    """The seconds that the present process has waited for throttles."""
+    """The seconds for which this process of the run has slept or was throttled."""
     waiting: str = ""
     """Why the run waits; empty while it works."""
 

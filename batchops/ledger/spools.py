@@ -26,7 +26,7 @@ class Spool:
     digest: int
     """The digest of these rows, independent of their order."""
     segment: int | None = None
-    """The number of the run's segment that it is a part of; None while it may grow, or if a crash left it behind."""
+    """The number of the run's segment that it is a part of; None while it may grow, or if a process left it behind."""
     left: tuple[tuple[int, int], ...] = ()
     """See `Decided`."""
 

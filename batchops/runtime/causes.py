@@ -1,4 +1,4 @@
-"""Why rows, events or attempts failed: counted by reason, and as text for people."""
+"""Causes: counts why rows, events or attempts failed, and shows the reasons as text for people."""
 
 import threading
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The throttle `load`: how many processes of this host want a CPU."""
+"""The throttle `load`: how many processes of this host run or wait for a CPU."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The throttle `xmin-age`: how long ago the oldest snapshot was taken, which keeps dead rows on the disk."""
+"""The throttle `xmin-age`: the age in transactions of the oldest snapshot, which keeps dead rows on the disk."""
 
 from batchops.throttles.kind import ThrottleKind
 
