@@ -44,7 +44,7 @@ Follows = Callable[[tuple[str, ...], tuple[str, ...]], bool]
 
 
 def resume(last: LastRun | None, *, repeatable: bool, purge: bool, restart: bool, same_table: bool) -> Resume:
-    """Return how a job goes on, given how its last run ended and what happened to its table.
+    """Return how a job continues, given how its last run ended and what happened to its table.
 
     `repeatable`: to do the work twice gives the same result as once.
     A purge that a limit ended gets a fresh cut-off, and starts behind the rows that it has just emptied. If it

@@ -33,7 +33,7 @@ from batchops.version import __version__
 LEASE = 15.0
 """Seconds without a heartbeat after which a run counts as stale."""
 TIMEOUT = 3.0
-"""Seconds for which writing the begin or end of a run is retried; the work does not depend on it."""
+"""Seconds for which recording the beginning or the end of a run is retried; the work does not depend on it."""
 KEEP = 7 * 86400.0
 """Seconds after which the row of an ended run is removed: there may be a run each second."""
 MOST_PRUNED = 1_000
