@@ -1,4 +1,4 @@
-"""The verb archive: deletes rows that are durable elsewhere before; with --keep it copies them only."""
+"""The verb archive: deletes rows once they are durable elsewhere; with --keep it only copies them."""
 
 from dataclasses import replace
 from typing import Any
@@ -36,7 +36,7 @@ KEEPING: BulkVerb = replace(
     removes=False,
     operation=lambda _, __: Copy(),
 )
-"""What --keep makes of it."""
+"""The verb archive with --keep."""
 
 
 def _of(spec: Any) -> BulkVerb:

@@ -1,4 +1,4 @@
-"""The beginning of a run: the lease is taken and the run is written down, in one transaction."""
+"""Begins a run: takes the lease and records the run, in one transaction."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,13 +26,13 @@ if TYPE_CHECKING:  # the job itself imports this
     from batchops.bulk.job import BulkJob
 
 KEEP_RUNS = 90 * 86400.0
-"""Seconds after which an ended run is forgotten."""
+"""Seconds after which an ended run is removed from the ledger."""
 MOST_PRUNED = 1_000
-"""Runs that are forgotten as one begins: it must not wait for the clearing of years."""
+"""The most runs that are removed as one begins: it must not wait for the clearing of years."""
 
 
 def with_previous_run(job: "BulkJob", emit: Emit) -> "BulkJob":
-    """The job, planned once more where its plan could not read the ledger as it was."""
+    """Return the job; if its plan could not read an older ledger, upgrade the ledger and plan the job again."""
     if job.previous.ledger != "older":
         return job
     job.ledger.make()
@@ -69,7 +69,7 @@ def begin(job: "BulkJob", stop: Stop) -> tuple[lease.Lease, Run]:
 
 
 def _begun(job: "BulkJob", tried: Sequence[lease.Lease]) -> tuple[lease.Lease, Run] | None:
-    """The run whose beginning was tried with one of these leases, if that is durable."""
+    """Return the run whose beginning was tried with one of these leases, and the lease, if that is durable."""
     if not tried:
         return None
     with job.ledger.database.reading() as connection:
@@ -81,7 +81,7 @@ def _begun(job: "BulkJob", tried: Sequence[lease.Lease]) -> tuple[lease.Lease, R
 
 
 def _begin(job: "BulkJob", tried: list[lease.Lease]) -> tuple[lease.Lease, Run]:
-    """Take the lease, make sure that nobody has continued meanwhile, and write down the run: one transaction."""
+    """Take the lease, make sure that nobody has continued meanwhile, and record the run, in one transaction."""
     ledger, resume = job.ledger, job.route.resume
     ledger.make()
     with ledger.database.transaction() as connection:
@@ -105,7 +105,7 @@ def _begin(job: "BulkJob", tried: list[lease.Lease]) -> tuple[lease.Lease, Run]:
 
 
 def _last(job: "BulkJob", connection: sa.Connection, key: str) -> Run | None:
-    """The job's last run, which must be the one that was planned with."""
+    """Return the job's last run; LockedError if it is not the one that the plan knew."""
     ledger, previous = job.ledger, job.previous.last
     last = ledger.latest(connection, key)
     if previous is not None and previous.table == "renamed" and last is None:

@@ -1,4 +1,4 @@
-"""How a batch is carried out: its statement, and what has to be durable before it commits."""
+"""How a batch is executed: its statement, and what has to be durable before it commits."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -20,53 +20,53 @@ class InexactError(Exception):
 
 
 class Removal(Protocol):
-    """How rows of several tables leave them, inside the transaction of a batch."""
+    """How rows of several tables are deleted, inside the transaction of a batch."""
 
     exact: bool
-    """Whether each row must be known as it was before any commit of the run changed it."""
+    """Whether each row must be read as it was before any commit of the run changed it."""
 
     def read(self, connection: sa.Connection, table: Table, where: sa.ColumnElement[bool], rows: int) -> None:
-        """So many rows that later statements change, or take along, before one deletes them: as they are now."""
+        """Read `rows` rows as they are now, before later statements change them, cascade to them, or delete them."""
 
     def delete(self, connection: sa.Connection, table: Table, delete: sa.Delete) -> int:
-        """Delete the rows; how many that were."""
+        """Delete the rows; return how many these are."""
 
     def nulls(
         self, connection: sa.Connection, table: Table, columns: Sequence[str], where: sa.ColumnElement[bool], rows: int
     ) -> None:  # fmt: skip
-        """So many rows that stay, and whose columns are set to NULL next: as they are now."""
+        """Read `rows` rows as they are now: they stay, and these columns of theirs are set to NULL next."""
 
     def state(self) -> Callable[[], None]:
-        """What forgets the rows that are read and deleted from now on, once the database has undone that."""
+        """Return a function that forgets the rows read and deleted from now on, after the database undid that."""
 
 
 class Execution(Removal, Protocol):
-    """One worker's. Nothing of it counts until `committed`."""
+    """How one worker executes its batches. Nothing counts until `committed` is called."""
 
     operation: Operation
     lazy: bool
-    """Whether a fall of the server may undo its last batches, each as a whole."""
+    """Whether a crash of the server may undo the last batches, each as a whole."""
     one_statement: bool
-    """Whether rows are refused by the statement that changes them alone, so that a server may undo just that."""
+    """Whether only the statement that changes rows can be refused, so that undoing it undoes all of the work."""
 
     def begin(self, worker: Worker) -> None:
-        """A transaction begins; what an earlier one tried was rolled back."""
+        """Note that a transaction begins; what an earlier one tried was rolled back."""
 
     def work(self, connection: sa.Connection, batch: Batch) -> int:
-        """Change the batch's rows, or a part of them; how many. RowRefusedError: the caller undoes what it did."""
+        """Change the batch's rows, or a part of them; return how many. After RowRefusedError the caller undoes it."""
 
     def record(self, connection: sa.Connection, batch: Batch, after: Worker) -> None:
-        """All rows are changed, the worker is fenced: what else has to be durable. `after`: the worker once it is."""
+        """Make durable what else has to be, once all rows are changed. `after`: the worker once the batch commits."""
 
     def committed(self) -> None:
-        """What was recorded last is durable."""
+        """Note that what was recorded last is durable."""
 
     def undone(self) -> None:
-        """The server has lost batches that were durable."""
+        """Note that the server has lost batches that were durable."""
 
 
 class DirectRemoval:
-    """Rows go nowhere else."""
+    """Deletes rows, and copies them nowhere."""
 
     exact = False
 
@@ -86,7 +86,7 @@ class DirectRemoval:
 
 
 class DirectExecution(DirectRemoval):
-    """The operation's statement, and nothing else."""
+    """Executes the operation's statement, and nothing else."""
 
     lazy = True
     one_statement = True
@@ -108,11 +108,11 @@ class DirectExecution(DirectRemoval):
         pass
 
     def work(self, connection: sa.Connection, batch: Batch) -> int:
-        """The rows that it changed are those that were selected, or none of them is kept from it in silence."""
+        """Change the rows. If fewer are changed than were selected, make sure that none was silently left as it is."""
         if batch.where is None:
             return 0
         statement = self.operation.statement(batch)
-        if batch.by_keys and not isinstance(statement, sa.Select):  # which waits for no row
+        if batch.by_keys and not isinstance(statement, sa.Select):  # a SELECT waits for no row
             statement = self._database.backend.keys.by_index(batch.selection.table, batch.key, statement)
         statement = statement if batch.order is None else statement.where(batch.order)
         rows = self._carried_out(connection, batch, statement)
@@ -133,7 +133,7 @@ class DirectExecution(DirectRemoval):
         return connection.execute(statement).rowcount
 
     def _still_there(self, connection: sa.Connection, batch: Batch) -> bool:
-        """Whether rows that were locked for the operation are as if nothing had been done; a cascade took the rest."""
+        """Whether some rows that were locked for the operation are unchanged, and not just deleted by a cascade."""
         if not self.operation.removes:
             return True
         return connection.execute(self.operation.rehearsal(batch).limit(1)).first() is not None

@@ -19,15 +19,16 @@ from batchops.errors import RowRefusedError
 from batchops.runtime.batch_size import Size
 
 MOST_REFUSED, LEAST = 20, 50
-"""Refused rows that a batch is expected to hold at the most; rows below which it is not made smaller for that."""
+"""The most refused rows that a batch should hold; and the size below which a batch is not made smaller for that."""
 NAMED_EACH = 4
-"""Refused rows that a group is expected to hold where the server names them."""
+"""How many refused rows a group is expected to hold if the server names them."""
 
 MOST_PREDICTED, MOST_TOGETHER = 10 * MOST_REFUSED, 10 * MOST_REFUSED
-"""Rows of a batch that are tried one by one at the most; that it is expected to hold where a statement tries many."""
+"""The most rows of a batch that are tried one by one; the most refused ones it should hold if one statement tries
+many."""
 
 Work = Callable[[sa.Connection, Batch], int]
-"""The writing statement for a batch's rows; how many it changed, RowRefusedError for one that may not be."""
+"""Changes a batch's rows and returns how many; RowRefusedError for a row that may not be changed."""
 
 
 class TooManyRejectedError(Exception):
@@ -36,26 +37,26 @@ class TooManyRejectedError(Exception):
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What became of the listed rows."""
+    """What became of a batch's rows."""
 
     rows: int
     refused: tuple[tuple[KeyValue, str], ...]
     """Keys and reasons, in the batch's order."""
     seconds: float = 0.0
-    """The time that statements took which were refused."""
+    """The seconds that refused statements took."""
 
 
 class RejectedRowSearch:
-    """Works on groups of rows, from the last: rows that refer to others of their table mostly come after them.
+    """Works on groups of rows, the last ones first: rows that refer to others of their table mostly come after them.
 
-    How large a group begins follows the share of rows that was refused before: a few bad rows in a thousand cost
-    some statements more, and where every row is bad each one is tried once.
+    The size of a group depends on the share of rows that was refused before. A few bad rows in a thousand cost some
+    more statements. If every row is bad, each is tried once.
     """
 
     def __init__(
         self, database: Database, work: Work, forecast: RejectionForecast, *, statements: bool = False
     ) -> None:  # fmt: skip
-        """`statements`: whether `work` is several of them, so that a failing one alone does not undo it."""
+        """`statements`: whether `work` is several statements, so that undoing the failing one does not undo all."""
         self._database = database
         self._work = work
         self._forecast = forecast
@@ -66,10 +67,10 @@ class RejectedRowSearch:
         self._named = False
         """Whether the server named the row that it refused last."""
         self._guesses = True
-        """Whether a row that the server may have meant turned out to be refused so far."""
+        """Whether every row that the server seemed to name was really refused, so far."""
 
     def bounded(self, size: Size, *, listed: bool) -> Size:
-        """No larger than that a batch does not search for too many refused rows; `listed` unless they are foreseen."""
+        """Return a size at which a batch holds few refused rows. It is exact if `listed`, or if none are predicted."""
         exact = size.exact or listed or self._forecast.ended
         expected = MOST_TOGETHER if self._forecast.confirms else MOST_REFUSED
         most = max(LEAST, round(expected / self._share)) if self._share else size.rows
@@ -78,11 +79,11 @@ class RejectedRowSearch:
         return replace(size, rows=most, read=max(most, size.read * most // size.rows), exact=exact)
 
     def expects(self, rows: int) -> bool:
-        """Whether so many rows will probably hold one that is refused."""
+        """Whether a batch of `rows` rows will probably hold one that is refused."""
         return self._share * rows >= 0.5
 
     def through_range(self, connection: sa.Connection, batch: Batch) -> SearchResult:
-        """All rows of a range, in one statement but for those that are foreseen; RowRefusedError for another one."""
+        """Change all rows of a range, in one statement but for predicted rows; RowRefusedError for another bad row."""
         groups = self._predicted(connection, batch, max(1, batch.read))
         predicted = tuple(key for group in groups for key in group)
         trial = self._trial(connection, replace(batch, keys=predicted))
@@ -95,7 +96,7 @@ class RejectedRowSearch:
         return trial.result
 
     def __call__(self, connection: sa.Connection, batch: Batch, *, roughly: bool = False) -> SearchResult:
-        """All rows of a list. `roughly`: a small group is refused as a whole, as it is tried again later."""
+        """Change all rows of a list. `roughly`: a small group is refused as a whole, as it is tried again later."""
         trial = self._trial(connection, batch)
         predicted = trial.alike(self._predicted(connection, batch, len(batch.keys)))
         alone = len(trial.refused)
@@ -122,7 +123,7 @@ class RejectedRowSearch:
         self._unpredicted = (self._unpredicted + others / max(1, rows)) / 2
 
     def _through(self, trial: "_Trial", places: list[int], least: int) -> list[int]:
-        """Try all. Returns the rows that the server passed before it named another; those are probably all right."""
+        """Try all. Return the rows that the server passed before it named another one; these are probably all right."""
         passed: list[int] = []
         while places:
             begin = max(0, len(places) - self._group(len(places)))
@@ -185,9 +186,10 @@ class _Trial:
         return SearchResult(self.changed, refused, self.seconds)
 
     def alike(self, groups: Iterable[Sequence[KeyValue]]) -> list[int]:
-        """Groups that the same constraint probably refuses; their places.
+        """Try groups of rows that the same constraint probably refuses; return their places.
 
-        Two rows of a group give the server's reason; of the others it says together whether it refuses each.
+        Two rows of a group are tried for the server's reason. For the others, one statement tells whether the server
+        refuses each.
         """
         known = {repr(key): place for place, key in enumerate(self._part.keys)}
         predicted: list[int] = []
@@ -201,7 +203,7 @@ class _Trial:
         return predicted
 
     def _together(self, places: Sequence[int], reason: str | None) -> None:
-        """Refused for that reason if the server refuses each of them; else each by itself."""
+        """Note the rows as refused for that reason if the server refuses each of them; else try each by itself."""
         begun = time.perf_counter()
         if reason is None or not self._confirmed(self._connection, self._of(places)):
             self.each(places)
@@ -210,13 +212,13 @@ class _Trial:
         self.seconds += time.perf_counter() - begun
 
     def each(self, places: Iterable[int]) -> None:
-        """Each by itself."""
+        """Try each row by itself."""
         for place in places:
             if refusal := self([place]):
                 self.refused[place] = refusal.reason
 
     def __call__(self, places: Sequence[int]) -> _Refusal | None:
-        """None: they are changed."""
+        """Try these rows; return None if they are changed."""
         begun = time.perf_counter()
         if not (self._guarded or self._undone_alone):
             # The one before needs no RELEASE: there are few in a batch, and COMMIT ends them all.
@@ -249,14 +251,14 @@ class _Trial:
         return None
 
     def _of(self, places: Sequence[int]) -> Batch:
-        """These rows alone."""
+        """Return a batch of these rows alone."""
         batch, keys = self._part, tuple(self._part.keys[place] for place in places)
         where = self._database.backend.keys.among(batch.selection.table, batch.key, keys)
         return replace(batch, where=where, keys=keys, found=len(keys))
 
 
 def _last_refused(trial: _Trial, places: list[int], begin: int, refusal: _Refusal, least: int) -> list[int]:
-    """Find the last refused row, or `least` rows, of the group from `begin`, by halves; what is left before it."""
+    """Find the last refused row, or `least` rows, of the group from `begin`, by halves; return the places before it."""
     low, high = begin, len(places)
     reason: _Refusal | None = refusal
     while high - low > least:
@@ -273,7 +275,7 @@ def _last_refused(trial: _Trial, places: list[int], begin: int, refusal: _Refusa
 
 
 def row_names(backend: Backend, connection: sa.Connection, batch: Batch, keys: Sequence[KeyValue]) -> dict[str, str]:
-    """The rows for people, by the text of their keys."""
+    """Return the names of the rows for people, by the text of their keys."""
     table = batch.selection.table
     own = [backend.keys.out(table, name).label(f"k{i}") for i, name in enumerate(batch.key)]
     names = table.known_by or batch.key

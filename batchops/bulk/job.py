@@ -51,7 +51,7 @@ from batchops.spec.settings import grace_of, live_of, loop_of, pacing_of, rate_l
 from batchops.version import __version__
 
 END_TIMEOUT = 3.0
-"""Seconds to get the end of a run written down: a connection may be a broken one from before."""
+"""Seconds for recording the end of a run: a connection may have broken before."""
 
 
 @dataclass(frozen=True)
@@ -70,22 +70,22 @@ class BulkJob:
     to_drop: tuple[Table, ...]
     """Partitions to drop instead of emptying them."""
     done: Run | None
-    """The run that has done it already, where doing it again needs --restart."""
+    """The run that has done the job already, if doing it again needs --restart."""
     repeatable: bool
-    """Whether doing it twice gives what once gives."""
+    """Whether doing the job twice gives what once gives."""
     workers: int
     next: str
-    """The command that continues it."""
+    """The command that continues the job."""
     recipe_job: str
     out: RowsOut
-    """Where its rows go before they are changed."""
+    """Where the rows go before they are changed."""
     again: Callable[[], "BulkJob"]
-    """Plans it once more."""
+    """Plans the job again."""
     children: ChildrenOfRun | None = None
-    """Of a purge whose rows go with others that refer to them."""
+    """What the run knows of the rows that refer to its rows; None if it need not look for them."""
 
     def run(self, emit: Emit, stop: Stop) -> Finished:
-        """Run it. After it has begun, every error is in what is returned; before that it is raised."""
+        """Run the job. An error is raised before the run has begun; after that it is in what is returned."""
         job = with_previous_run(self, emit)
         if job.done is not None:
             return already_done(job, job.done, emit)
@@ -101,7 +101,7 @@ class BulkJob:
         )
 
     def not_run(self, reason: str) -> Finished:
-        """The end of a job that is not run."""
+        """Return the end of a job that is not run."""
         code, error = (Exit.FAILED if reason == "declined" else Exit.DONE), None
         if (refused := refusal(self.plan.refusals)) is not None:
             code, error = refused.exit, Failure(refused.reason, refused.message, refused.hint)
@@ -126,7 +126,7 @@ def _work(
         with heartbeat.renewing(control.look_if_due):
             begun = time.monotonic()
             job, run = evaluated(job, run, stop)
-            stats.seconds = time.monotonic() - begun  # the run's time, which --max-time bounds, has the list's in it
+            stats.seconds = time.monotonic() - begun  # --max-time bounds the list's time too
             out = job.out.open(job.database, job.ledger, run, held)
             ending, strategy = _changed(job, run, out, heartbeat, control, live, emitter, stop, stats)
             left_out, causes = _left_out(job, ending), rejection_causes(job, run, stats)
@@ -158,7 +158,7 @@ def _changed(
     job: BulkJob, run: Run, out: OpenOut, heartbeat: Heartbeat, control: Control, live: LiveSettings,
     emitter: EventEmitter, stop: Stop, stats: RunStats,
 ) -> tuple[Ending, str]:  # fmt: skip
-    """Whole partitions first, then batches, then what is left open; how that ended, and by which strategy."""
+    """Drop whole partitions, work through the batches, and close what is open; return the ending and the strategy."""
     ending, strategy = _drop(job, run, stats), run.strategy
     if ending is None:
         ending, strategy = _throttled(job, run, out, heartbeat, control, live, emitter, stop, stats)
@@ -169,7 +169,7 @@ def _changed(
 
 
 def _left_out(job: BulkJob, ending: Ending) -> tuple[ExcludedCount, ...]:
-    """Rows that other tables refer to, counted after a complete run, as others may refer to more of them now."""
+    """Return the rows that other tables refer to, counted after a complete run: there may be more of them now."""
     if ending.reason not in ("done", "incomplete") or not job.route.pinned.left_out:
         return ()
     seconds = job.spec.statement_timeout.total_seconds()
@@ -193,7 +193,7 @@ def _live(job: BulkJob) -> LiveSettings:
 def _control(
     job: BulkJob, held: lease.Lease, run: Run, live: LiveSettings, emitter: EventEmitter, stop: Stop
 ) -> Control:  # fmt: skip
-    """Obeys requests to the run; what was asked before it began is known."""
+    """Return what obeys requests to the run; it has read those from before the beginning."""
     scopes = scopes_of(run.run, run.job, job.recipe_job)
     control = Control(job.ledger, held, scopes, live, stop, emitter.warn)
     retrying(job.spec.retry_timeout.total_seconds(), control.look, stopped=lambda: stop.asked, sleep=stop.sleep)
@@ -255,7 +255,7 @@ def _steps(
 
 
 def _each(base: LoopSettings, workers: Workers) -> Callable[[], LoopSettings]:
-    """A job for each worker; all but the step is shared."""
+    """Return what makes the loop settings of each worker; all but the step is shared."""
 
     def mine() -> LoopSettings:
         step = WorkerStep(workers)

@@ -51,7 +51,7 @@ from batchops.sql.selection import Selection
 def prepare_bulk(
     verb: BulkVerb, spec: BulkSpec, environ: Mapping[str, str], *, recipe: RecipeCall = DIRECT
 ) -> Iterator[BulkJob]:
-    """Reach the database and plan the job, without writing anything; BatchopsError where it cannot be."""
+    """Reach the database and plan the job, without writing anything; BatchopsError if that is impossible."""
     with (
         reached(spec, environ) as database,
         open_ledger(spec.ledger, spec.ledger_schema, database, environ, MOST_WORKERS) as ledger,
@@ -93,12 +93,12 @@ def _plan(
     connection: sa.Connection, verb: BulkVerb, spec: BulkSpec, database: Database, ledger: Ledger, found: Inspection,
     previous: PreviousRun, route: RunStrategy,
 ) -> BulkPlan:  # fmt: skip
-    """The plan with what is refused and what a person is warned of."""
+    """Return the plan with its refusals and warnings."""
     statements = probed(connection, database, found, route)
     plan = describe(connection, database, verb, spec, found, route, statements, previous.last)
     context = CheckContext(connection, database, verb, spec, found, route, statements, plan.estimate)
     refused = list(refusals(context))
-    if not found.forbidden:  # else there is enough to be told
+    if not found.forbidden:  # else there is enough to report
         refused += _ledger_refusals(ledger, found.server, route)
     return replace(
         plan,
@@ -113,7 +113,7 @@ def _plan(
 
 
 def _ledger_refusals(ledger: Ledger, server: Server, route: RunStrategy) -> Iterator[Refusal]:
-    """What keeps the role from writing its progress down: else it would be the run that finds out."""
+    """Yield a refusal if the role cannot write its progress to the ledger: else only the run would find out."""
     found = None
     if not ledger.in_target:
         with ledger.database.reading() as connection:
@@ -127,7 +127,7 @@ def _ledger_refusals(ledger: Ledger, server: Server, route: RunStrategy) -> Iter
 
 
 def _applied_once(ledger: Ledger, found: Inspection) -> None:
-    """RefusedError for work that must be applied once, if the ledger is elsewhere: a crash repeats a batch."""
+    """Raise RefusedError for work that must be applied once, if the ledger is elsewhere: a crash repeats a batch."""
     if not ledger.in_target and not found.parsed.repeatable:
         raise RefusedError(
             "With the ledger elsewhere this backfill could be applied twice to the same rows.",
@@ -189,7 +189,7 @@ def _pin(
 def _with_unset_time_warnings(
     connection: sa.Connection, database: Database, spec: BulkSpec, found: Inspection, route: RunStrategy
 ) -> Inspection:  # fmt: skip
-    """Adds a warning about rows without a time that the cut-off matches."""
+    """Add a warning about rows without a time that the cut-off matches."""
     column, condition = time_column(found.table, spec), route.pinned.condition
     if column is None or condition is None or isinstance(route.resume, ContinuedRun):
         return found
@@ -198,7 +198,10 @@ def _with_unset_time_warnings(
 
 
 def _comparable(resume: Resume, pinned: Pinned) -> Resume:
-    """A cursor of another strategy, key or table means nothing here; nothing is lost by beginning anew."""
+    """Drop the cursor of a run with another strategy or key, as it means nothing here; nothing is lost by that.
+
+    Rows that the run has begun are kept if the key is the same.
+    """
     if not isinstance(resume, NewRun) or resume.behind is None:
         return resume
     before = Pinned.of(resume.behind.pinned)
@@ -243,7 +246,7 @@ def _ledger_warnings(spec: BulkSpec, ledger: Ledger) -> tuple[str, ...]:
 
 
 def _ids_warnings(spec: BulkSpec, listed: Listed | None) -> Iterator[str]:
-    """Ids that change nothing."""
+    """Yield a warning about ids that change nothing."""
     if listed is not None and not listed.ids:
         yield f"{shown_name(spec.ids)} holds no ids."
     elif listed is not None and listed.not_there:

@@ -18,7 +18,7 @@ from batchops.runtime.ending import Ending
 from batchops.runtime.lease import Lease
 from batchops.runtime.refusal import Refusal
 
-if TYPE_CHECKING:  # both know what this module says
+if TYPE_CHECKING:  # these modules import this one
     from batchops.bulk.plan.analysis import RunStrategy
     from batchops.bulk.plan.inspection import Inspection
     from batchops.bulk.verb import BulkVerb
@@ -38,19 +38,19 @@ class Preparing:
 
 
 class OpenOut(Protocol):
-    """The same while the run is at work."""
+    """Where the rows of a job go, during the run."""
 
     def found_by(self, strategy: Strategy) -> Strategy:
-        """What batches are taken from, given what finds the rows."""
+        """Return the strategy that makes the batches, given the one that finds the rows."""
 
     def execution(self, operation: Operation) -> Execution:
-        """How one worker carries out its batches."""
+        """Return the execution of one worker."""
 
     def close(self, ending: Ending) -> Ending:
-        """No batch follows: finish what is open; how the run ends then."""
+        """Finish what is open, after the last batch; return how the run ends then."""
 
     def archived(self) -> Archived | None:
-        """What the end of the run says of it."""
+        """Return what the whole run has archived, for its summary; None without an archive."""
 
 
 class RowsOut(Protocol):
@@ -58,7 +58,7 @@ class RowsOut(Protocol):
 
     @property
     def facts(self) -> tuple[tuple[str, str], ...]:
-        """For the plan: names and texts."""
+        """Names and texts for the plan."""
 
     @property
     def refusals(self) -> Sequence[Refusal]: ...
@@ -66,10 +66,10 @@ class RowsOut(Protocol):
     def warnings(self) -> tuple[str, ...]: ...
     @property
     def pinned(self) -> dict[str, Any]:
-        """What the ledger keeps of it for the process that continues the run."""
+        """What the ledger keeps for the process that continues the run."""
 
     def open(self, database: Database, ledger: Ledger, run: Run, held: Lease) -> OpenOut:
-        """Begin, once the run is in the ledger; BatchopsError where that cannot be."""
+        """Begin, once the run is in the ledger; BatchopsError if that is impossible."""
 
 
 class _InPlace:

@@ -1,4 +1,4 @@
-"""A bulk run's first and last event."""
+"""Makes the first and the last event of a bulk run."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # the job itself imports this
 
 
 def already_done(job: "BulkJob", run: Run, emit: Emit) -> Finished:
-    """The end of a job that an earlier run has done."""
+    """Emit and return the end of a job that an earlier run has done."""
     accept_table(job, run)
     at = datetime.fromtimestamp(run.ended_at or run.started_at, UTC).isoformat(timespec="seconds")
     end = Finished(
@@ -43,7 +43,7 @@ def already_done(job: "BulkJob", run: Run, emit: Emit) -> Finished:
 
 
 def started(job: "BulkJob", run: Run) -> Started:
-    """The run's first event."""
+    """Return the run's first event."""
     return Started(
         run=None if job.spec.ledger == NONE else run.run,
         verb=job.plan.verb.name,
@@ -62,7 +62,7 @@ def started(job: "BulkJob", run: Run) -> Started:
 
 
 def ended(job: "BulkJob", run: Run, strategy: str, ending: Ending, stats: RunStats) -> Finished:
-    """The run's end: the counts of this process added to those of earlier ones."""
+    """Return the run's last event: the counts of this process added to those of earlier ones."""
     goes_on = ending.exit not in (Exit.LOCKED, Exit.REFUSED, Exit.INTEGRITY) and ending.reason != "done"
     here = finished(job.plan.verb.name, job.plan.label, strategy, ending, stats)
     return replace(
@@ -81,7 +81,7 @@ def ended(job: "BulkJob", run: Run, strategy: str, ending: Ending, stats: RunSta
 
 
 def _families(job: "BulkJob", run: Run, stats: RunStats) -> Families | None:
-    """What a purge with children says of other tables."""
+    """Return what the end of a purge with children says of other tables; None for other runs."""
     if job.children is None or job.children.all_match:
         return None
     begun = 0

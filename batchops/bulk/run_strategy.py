@@ -24,7 +24,7 @@ from batchops.sql.selection import Selection
 
 
 def choose(situation: Situation) -> Choice:
-    """The strategy that was asked for, or for "auto" the best for the table; RefusedError if there is none."""
+    """Return the strategy that was asked for, or for "auto" the best for the table; RefusedError if there is none."""
     named = [kind for kind in STRATEGIES if situation.wanted in (AUTO, kind.name)]
     usable = [kind for kind in named if kind.once or not situation.once]
     fitting = [kind for kind in usable if kind.takes_ids == (situation.ids is not None)]
@@ -38,7 +38,7 @@ def choose(situation: Situation) -> Choice:
 
 
 def _cheapest(choices: list[Choice]) -> Choice:
-    """The cheapest, with the figures of the two best in its reason; without figures, the first."""
+    """Return the cheapest choice, with the costs of the two best in its reason; the first if no costs are known."""
     best, second, *_ = sorted(choices, key=lambda choice: math.inf if choice.cost is None else choice.cost)
     if best.cost is None or second.cost is None:
         return best
@@ -90,13 +90,13 @@ def strategy_of(
     *,
     look_again: bool,
 ) -> Strategy:
-    """The pinned strategy for the table, or for each of its pinned partitions that still exist."""
+    """Return the pinned strategy for the table, or for each of its pinned partitions that still exist."""
     kind, backend = strategy_kind(pinned.strategy), database.backend
     assert kind.takes_ids == (ids is not None)
 
     def over(part: Table) -> Strategy:
         selection = Selection(part, pinned.condition, backend.planner.shield(part))
-        listed = _there(connection, database, pinned.row_list).table(part) if pinned.row_list else None
+        listed = _existing_list(connection, database, pinned.row_list).table(part) if pinned.row_list else None
         values = len(pinned.assignments)
         target = Target(
             connection, database.reading, backend, selection, pinned.key, ids, listed, values, pinned.sets_own,
@@ -113,8 +113,8 @@ def strategy_of(
     return PartitionedStrategy(leaves, pinned.strategy)
 
 
-def _there(connection: sa.Connection, database: Database, listed: RowList) -> RowList:
-    """The list; RefusedError where somebody has dropped it, as its rows cannot be found again."""
+def _existing_list(connection: sa.Connection, database: Database, listed: RowList) -> RowList:
+    """Return the list; RefusedError if somebody has dropped it, as its rows cannot be found again."""
     if database.backend.catalog.find(connection, listed.schema, listed.name) is None:
         raise RefusedError(
             f'The table "{listed.name}", which lists the rows of the run, is gone: what is left of it is not known.',
@@ -124,14 +124,14 @@ def _there(connection: sa.Connection, database: Database, listed: RowList) -> Ro
 
 
 def operation_of(verb: BulkVerb, pinned: Pinned) -> Operation:
-    """What is done to a row; values that are in the list of rows are taken from there."""
+    """Return the operation of the run. It takes values from the list of rows if they are in it."""
     if pinned.row_list is None:
         return verb.operation(pinned.assignments, {})
     return verb.operation(pinned.assignments, {name: value_name(place) for place, name in enumerate(pinned.stored)})
 
 
 def start(connection: sa.Connection, strategy: Strategy, resume: Resume) -> Cursor:
-    """Where the run begins: at the start, or behind another one and then from the start up to there."""
+    """Return where the run begins: at the start; or behind an earlier run, and then from the start up to there."""
     if isinstance(resume, ContinuedRun):
         cursor = min((Cursor.loaded(worker.cursor) for worker in resume.run.workers), key=lambda cursor: cursor.over)
         return cursor.revisit_later(Range(None, None, resume.again)) if resume.again else cursor
@@ -140,7 +140,7 @@ def start(connection: sa.Connection, strategy: Strategy, resume: Resume) -> Curs
 
 
 def only_begun(behind: Run) -> Run | None:
-    """A run that only finishes the rows that it has begun; None where there are none."""
+    """Return the run with the begun rows alone in its cursors; None if there are none."""
     cursors = {worker.number: Cursor.loaded(worker.cursor) for worker in behind.workers}
     if not any(cursor.begun for cursor in cursors.values()):
         return None
@@ -164,7 +164,7 @@ def _continued(whole: Cursor, behind: Run, left: Sequence[Range]) -> Cursor:
         return whole
     first, full = left[0], whole.ranges[0]
     if len(whole.ranges) > 1 or len(behind.workers) > 1:
-        # What is left first, then everything: what has just been emptied is quickly read.
+        # What is left first, then everything: the part that has just been emptied is read quickly.
         return replace(whole, ranges=(*left, *whole.ranges))
     if first.after is None or first.token != full.token:
         return whole

@@ -31,7 +31,7 @@ CHECKS = (
 )  # fmt: skip
 """The safety checks that --allow overrides, each by its name; a test compares them with `bulk.plan.checks`."""
 STDIN = "-"
-"""The file of ids that is no file."""
+"""The FILE of --ids that means stdin."""
 
 
 def _known_checks(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -140,27 +140,27 @@ class BulkSpec(ThrottledSpec):
 
     @property
     def assignments(self) -> tuple[str, ...]:
-        """What it sets, each as "column = expression"."""
+        """The columns that the job sets, each as "column = expression"."""
         return ()
 
     @property
     def takes_children(self) -> bool:
-        """Whether the rows of other tables that refer to the rows go with them."""
+        """Whether the rows of other tables that refer to the rows are deleted with them."""
         return False
 
     @property
     def offers_children(self) -> bool:
-        """Whether --with-children is to be had."""
+        """Whether the job could take --with-children."""
         return False
 
     @property
     def mark_wanted(self) -> str | None:
-        """What is set on the rows before they go with their children, as it was written."""
+        """What --mark sets on the rows before they are deleted with their children, as it was written."""
         return None
 
     @property
     def asked_edges(self) -> AskedEdges:
-        """What was asked about the references to the rows."""
+        """What the user said about the references to the rows."""
         return AskedEdges()
 
     @property
@@ -170,7 +170,7 @@ class BulkSpec(ThrottledSpec):
 
     @property
     def names_rows(self) -> bool:
-        """Whether each row must be named by its key, as it is looked up again before it is changed."""
+        """Whether each row must be identified by its key, because it is looked up again before it is changed."""
         return False
 
     @property
@@ -179,20 +179,20 @@ class BulkSpec(ThrottledSpec):
         return True
 
     def identity(self) -> dict[str, Any]:
-        """What makes the job this job and no other, as written."""
+        """Return the options that identify the job, as they were written."""
         wanted = {
             "where": self.where,
             "older_than": None if self.older_than is None else self.older_than.total_seconds(),
             "before": self.before,
             "by": self.by,
         }
-        # Left out where there are none: what runs have kept before there were any is still found.
+        # Left out if there are none, so that runs from before there were parameters are still found.
         values = {name: f"{type(value).__name__} {value}" for name, value in sorted(self.params.items())}
         return wanted | ({"params": values} if values else {})
 
 
 class FamilySpec(ChildrenSpec, BulkSpec):
-    """What the verbs share whose rows may go with those that refer to them."""
+    """What the verbs share that may delete rows with the rows that refer to them."""
 
     @property
     def takes_children(self) -> bool:

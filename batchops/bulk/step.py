@@ -25,14 +25,14 @@ from batchops.runtime.batch_size import Size
 from batchops.runtime.outcome import Outcome
 
 MOST_WAITING = 20_000
-"""Rejected rows that a worker remembers to try again."""
+"""The most rejected rows that a worker remembers to try again."""
 
 
 class BulkStep:
     """Applies the operation to the next batch. Called again after an error, it first asks what is durable.
 
-    Rows that the database refuses are separated from the others of their batch, named and skipped. `comes_back`: only
-    after they were tried again at the end, as long as other rows still go.
+    Rows that the database refuses are separated from the others of their batch, named and skipped. With `comes_back`
+    they are first tried again at the end, as long as other rows still change.
     """
 
     def __init__(
@@ -54,44 +54,44 @@ class BulkStep:
         self._ledger = ledger
         self.worker = worker
         self._cursors: dict[str, Cursor] = {}
-        """What the ledger's texts of the last cursors say."""
+        """The last cursors, by their texts in the ledger."""
         self.between_batches = threading.Lock()
-        """Held while a batch is in progress; who holds it otherwise may exchange `worker`."""
+        """Held while a batch is in progress. Another thread that holds it may exchange `worker`."""
         self._in_doubt: Worker | None = None
         self._unkept: tuple[RejectedRow, ...] = ()
-        """What the last batch skipped: where the ledger is elsewhere, it may have to be written down again."""
+        """The rows that the last batch skipped. If the ledger is elsewhere, they may have to be recorded again."""
         self._meter = read_meter
         forecast = RejectionForecast(database, execution.operation)
         self._search = RejectedRowSearch(database, execution.work, forecast, statements=not execution.one_statement)
         self._searching = False
         """Whether the last batch held rows that the database refuses, so that the next one may as well."""
         self._listing = False
-        """Whether they are to be looked for in a list of the rows."""
+        """Whether refused rows are looked for in a list of the batch's rows."""
         self._comes_back = comes_back
         self._renew = renew
         self._skips_locked = False
         """Whether the last batch left out locked rows, so that the next one does not wait for its own."""
         self._aim: int | None = None
-        """Rows a batch may have where only COMMIT refuses one; None: as many as asked for."""
+        """The most rows of a batch if only COMMIT refuses a row; None: as many as asked for."""
 
     @property
     def cursor(self) -> Cursor:
-        """The worker's position."""
+        """The worker's cursor."""
         return self._cursor_of(self.worker)
 
     @property
     def in_doubt(self) -> bool:
-        """Whether it is not known yet if the last batch is durable."""
+        """Whether it is unknown yet if the last batch is durable."""
         return self._in_doubt is not None
 
     def __call__(self, size: Size) -> Outcome | None:
-        """One batch; None once nothing is left."""
+        """Execute one batch; return None if nothing is left."""
         if self._in_doubt is not None and (settled := self._settle(self._in_doubt)):
             return settled
         try:
             return self._next(size)
         except ConnectionLostError:
-            # The server may have fallen, and what it had on its disk, or another one, may be some batches behind.
+            # The server may have crashed. What it had on disk, or a server in its place, may be some batches behind.
             self._in_doubt = self._in_doubt or self.worker
             raise
         except LockedError:  # the same behind a pooler, or another process has taken the run over
@@ -113,7 +113,7 @@ class BulkStep:
             except RowRefusedError as error:
                 if not self._searching:
                     self._searching = True
-                elif not now.exact:  # not one that its checks foretold
+                elif not now.exact:  # none of the rows that the table's checks predicted
                     self._listing = True
                 elif now.rows == 1:
                     return self._skip_row(now, error)
@@ -127,9 +127,9 @@ class BulkStep:
 
     def _batch(self, size: Size) -> Outcome | None:
         reading = ready(self._strategy, self.cursor)
-        if self._skips_locked and not self.cursor.ranges[0].keys:  # those are waited for
+        if self._skips_locked and not self.cursor.ranges[0].keys:  # rows that are visited again are waited for
             size = replace(size, skip_locked=True)
-        # Together with the ledger's row for it, so that a batch that is undone is simply done again.
+        # One transaction with the ledger's row for the batch, so that a batch that is undone is simply done again.
         with self._transaction() as connection:
             meter = self._meter.meter(connection) if self._meter else None
             batch = next_batch(self._database, self._strategy, connection, self.cursor, size)
@@ -165,7 +165,7 @@ class BulkStep:
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
-        """Of a batch: its rows, and the ledger's row for it where that is in the database."""
+        """Open the transaction of a batch: for its rows, and for the ledger's row if that is in the database."""
         self._execution.begin(self.worker)
         lazy = self._execution.lazy and self._ledger.in_target
         with self._database.transaction(lazy=lazy, durable=not self._execution.lazy) as connection:
@@ -182,11 +182,11 @@ class BulkStep:
     def _skip_rejected(
         self, connection: sa.Connection, batch: Batch, cursor: Cursor, done: SearchResult
     ) -> tuple[Cursor, tuple[RejectedRow, ...]]:
-        """The cursor after a batch with rejected rows: to try them again later, or with their names."""
+        """Return the cursor after a batch, and its rejected rows by name, unless they are tried again later."""
         range_, before = self.cursor.ranges[0], self.worker.rows
         hopeless = not self._comes_back or (range_.refused_at == before and not done.rows)
         rest = None if cursor.over else cursor.ranges[0]
-        # Of a round in which rows go again; what is refused in it makes the next one, which has to show that anew.
+        # Rows change again in this round, so its rest is tried too. Rows that it refuses make the next round.
         if range_.refused_at is not None and not hopeless and rest and rest.keys and rest.visits == range_.visits:
             cursor = replace(cursor, ranges=(replace(rest, refused_at=-1), *cursor.ranges[1:]))
         if not done.refused or cursor.passes > 0:  # a further pass meets the same rows again
@@ -200,7 +200,7 @@ class BulkStep:
         return cursor.retry_later(replace(range_, after=None, upto=None, keys=keys, visits=visits, refused_at=at)), ()
 
     def _skip_row(self, size: Size, refused: RowRefusedError) -> Outcome:
-        """Move the cursor over the one row that is refused."""
+        """Move the cursor over the batch's only row, which is refused, and report it."""
         with self._transaction() as connection:
             batch = self._strategy.next(connection, self.cursor, size)
             if batch is None or batch.cursor == self.cursor:
@@ -217,15 +217,15 @@ class BulkStep:
         return replace(self._recorded(after), rejected=tuple(row.as_event for row in named), size=size)
 
     def _changed(self, connection: sa.Connection, batch: Batch, done: SearchResult) -> tuple[KeyValue, ...]:
-        """Rows of a list that others have changed."""
+        """Return the keys of listed rows that others have changed."""
         if not self._execution.operation.removes or done.rows + len(done.refused) == batch.found:
             return batch.changed_keys
         return (*batch.changed_keys, *changed_meanwhile(self._database.backend, connection, batch))
 
     def _advanced(self, cursor: Cursor, batch: Batch, rows: int, rejected: int) -> Worker:
-        """The worker once the batch is durable."""
+        """Return the worker as it is once the batch is durable."""
         text = cursor.dumped()
-        self._cursors = {self.worker.cursor: self.cursor, text: cursor}  # they need not be read again
+        self._cursors = {self.worker.cursor: self.cursor, text: cursor}  # they need not be parsed again
         return self.worker.advanced(text, rows=rows, read=batch.read, locked=batch.locked, rejected=rejected)
 
     def _cursor_of(self, worker: Worker) -> Cursor:
@@ -234,7 +234,7 @@ class BulkStep:
         return self._cursors[worker.cursor]
 
     def _note(self, connection: sa.Connection, after: Worker, skipped: Sequence[RejectedRow]) -> None:
-        """Progress and the skipped rows, where the ledger is in the database; elsewhere it is a commit of its own."""
+        """Record progress and the skipped rows, if the ledger is in the database; elsewhere `_recorded` does that."""
         self._unkept = tuple(skipped)
         if self._ledger.in_target:
             self._advance(connection, after)
@@ -242,7 +242,7 @@ class BulkStep:
             self._in_doubt = after
 
     def _recorded(self, after: Worker) -> Outcome:
-        """With the ledger elsewhere the cursor is a commit of its own."""
+        """Accept the committed batch. If the ledger is elsewhere, record the progress there, in a commit of its own."""
         self._in_doubt = after
         if not self._ledger.in_target:
             with self._ledger.database.transaction() as connection:
@@ -254,7 +254,7 @@ class BulkStep:
         keep(connection, self._ledger, self.worker.run, self._unkept)
 
     def _settle(self, tried: Worker) -> Outcome | None:
-        """After a lost answer: the batch that was tried, where it turns out to be durable."""
+        """After a lost answer, return the outcome of the batch that was tried if it is durable; else None."""
         durable = self._ledger.durable(self.worker)
         if durable.token != self.worker.token:
             raise taken_over(tried.run)
@@ -268,7 +268,7 @@ class BulkStep:
         return None
 
     def _set_back(self, durable: Worker) -> Outcome:
-        """To where the ledger is: with its rows the work itself is undone."""
+        """Go back to where the ledger is: the server has lost its rows, and the work with them."""
         before, self.worker, self._in_doubt = self.worker, durable, None
         self._execution.undone()
         undone = before.batches - durable.batches

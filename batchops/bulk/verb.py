@@ -15,13 +15,13 @@ class BulkVerb(Verb):
     right: str
     """What the database calls it, as a right and as a trigger's event: DELETE or UPDATE."""
     removes: bool
-    """Whether a row is gone once it is done."""
+    """Whether the verb deletes its rows."""
     removed: str = "delete"
-    """What a plan calls that."""
+    """What a plan calls the deletion."""
     operation: Callable[[Sequence[tuple[str, str]], Stored], Operation]
-    """From the columns to set, their values, and those that a list of rows has, to what is done to a batch."""
+    """Makes the operation from the columns to set with their values, and from the values that a list of rows has."""
     rows_out: Callable[[Preparing], RowsOut] = lambda _: IN_PLACE
-    """Where the rows of a job go before they are changed."""
+    """Tells where the rows of a job go before they are changed."""
     question: str
     """Asked before a job runs, with {rows} and {table} to be filled in."""
     undo: str

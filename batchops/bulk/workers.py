@@ -22,7 +22,7 @@ from batchops.runtime.outcome import Outcome
 from batchops.runtime.stop import Stop
 
 Wait = Callable[[threading.Condition, float], object]
-"""Waits so many seconds, or until it is notified; the condition is held before and after."""
+"""Waits for the given seconds, or until it is notified; the condition is held before and after."""
 
 
 class Workers:
@@ -45,7 +45,7 @@ class Workers:
         self._changed = threading.Condition(threading.RLock())
 
     def take_step(self, mine: BulkStep | None) -> BulkStep | None:
-        """A step with work for a worker whose own, `mine`, has none; None once nothing is left for anyone."""
+        """Return a step with rows left for a thread whose own step, `mine`, has none; None if nothing is left."""
         with self._changed:
             if mine is not None:
                 self.release(mine)
@@ -65,7 +65,7 @@ class Workers:
         return None
 
     def release(self, mine: BulkStep) -> None:
-        """A worker no longer needs it."""
+        """Take back a step that its thread no longer needs."""
         with self._changed:
             self._active.remove(mine)
             self._idle.append(mine)
@@ -99,7 +99,10 @@ class Workers:
         return replace(cursor, ranges=(parts[0],)), replace(cursor, ranges=(parts[1],))
 
     def _hand_over(self, other: BulkStep, kept: Cursor, given: Cursor) -> BulkStep:
-        """One transaction for both rows, so that no key belongs to two workers or to none."""
+        """Give a worker the range `given`, and leave `kept` to the other one.
+
+        One transaction records both, so that no key belongs to two workers or to none.
+        """
         spare = self._idle.pop() if self._idle else None
         try:
             with self._ledger.database.transaction() as connection:
@@ -121,7 +124,7 @@ class Workers:
         return spare
 
     def _another_pass(self) -> BulkStep | None:
-        """A further pass, once every worker has finished."""
+        """Begin a further pass, once every worker has finished; return its first step, or None if no pass is due."""
         if not self._idle:
             return None
         first = self._idle[0]
@@ -134,7 +137,7 @@ class Workers:
         try:
             with self._ledger.database.transaction() as connection:
                 for step in self._idle:
-                    # What was locked the last time round is met again; it must not be counted twice.
+                    # Rows that were locked in the last pass are met again; they must not be counted twice.
                     range_ = again if step is first else step.cursor
                     step.worker = self._ledger.reassign(connection, replace(step.worker, locked=0), range_.dumped())
         except BatchopsError as error:
@@ -145,7 +148,7 @@ class Workers:
         return first
 
     def _stop_if_unknown(self, error: BatchopsError) -> None:
-        """Only the ledger knows a worker's range where it is unknown whether its last change is durable."""
+        """Stop the run if it is unknown whether a range was reassigned: only the ledger knows the ranges then."""
         if isinstance(error, OutcomeUnknownError):
             self._stop.ask("busy")
 
@@ -158,20 +161,20 @@ class WorkerStep:
         self._mine: BulkStep | None = None
 
     def __call__(self, size: Size) -> Outcome | None:
-        """The worker's next batch; None once it has finished."""
+        """Execute the worker's next batch; return None if it has finished."""
         if self._mine is None:
             return None
         with self._mine.between_batches:
             return self._mine(size)
 
     def idle(self) -> float | None:
-        """Wait for a worker with rows left; None once nothing is left."""
+        """Wait for a worker with rows left; return None if nothing is left."""
         over, self._mine = self._mine, None
         self._mine = self._workers.take_step(over)
         return None if self._mine is None else 0.0
 
     def leave(self) -> None:
-        """The thread has ended: another one may take its worker, which may have rows left."""
+        """Give up the worker as the thread ends: another thread may take it, as it may have rows left."""
         if self._mine is not None:
             self._workers.release(self._mine)
             self._mine = None

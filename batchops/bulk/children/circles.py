@@ -1,4 +1,4 @@
-"""Rows that refer to each other in a circle, and can only go together: what keeps them where a batch has no room."""
+"""Circles of rows, which can only be deleted together: the errors for a circle that does not fit into a batch."""
 
 from batchops.bulk.children.graph import Component
 from batchops.bulk.children.shape import FamilyShapes
@@ -17,7 +17,7 @@ class CircleTooLargeError(Exception):
 
 
 def larger_than_may_be(circle: CircleTooLargeError, shapes: FamilyShapes, size: Size) -> RowRefusedError:
-    """Why its parent is rejected; LimitReachedError where the next run may have more room."""
+    """Return why the circle's parent is rejected; raise LimitReachedError if the next run may have more room."""
     names = ", ".join(edge.name for edge in circle.component.edges)
     what = f"rows refer to each other in a circle by {names}"
     limit = _limit(circle, shapes, size)
@@ -29,7 +29,7 @@ def larger_than_may_be(circle: CircleTooLargeError, shapes: FamilyShapes, size: 
 
 
 def _limit(circle: CircleTooLargeError, shapes: FamilyShapes, size: Size) -> Share | None:
-    """What leaves it too little room; None: the size of a batch."""
+    """Return the limit that leaves the circle too little room; None: the size of a batch does."""
     parents, of_root = size.parents, circle.component is shapes.component(shapes.graph.root)
     if of_root and parents is not None and parents.rows < size.rows:
         return parents

@@ -110,7 +110,7 @@ class FamilyStep(BulkStep):
         return None
 
     def _enlarge(self, circle: CircleTooLargeError, few: Size, size: Size) -> Outcome | None:
-        """Ask for a larger batch; where there may be none, reject the parent."""
+        """Ask for a larger batch; if there may be none, reject the parent."""
         if size.together is not None and size.cut is None:
             return Outcome(0, 0, larger=True)
         return self._reject(few, size, larger_than_may_be(circle, self._shapes, size))
