@@ -1,1 +1,1 @@
-"""purge and backfill: rows of a table changed in small transactions."""
+"""purge, backfill and archive: rows of a table changed or moved in small transactions."""

@@ -1,4 +1,4 @@
-"""Partitions that a purge covers whole: dropped instead of emptied, if the user asks for it."""
+"""Drops partitions that a purge covers whole, instead of emptying them, if the user asks for it."""
 
 from dataclasses import asdict, replace
 from typing import Any
@@ -17,7 +17,7 @@ from batchops.sql.selection import Selection, user_sql
 
 
 def covered(connection: sa.Connection, database: Database, table: Table, pinned: Pinned) -> list[Table]:
-    """The pinned leaves that the condition covers whole, as the server's planner says."""
+    """Return the pinned leaves that the condition covers whole, as the server's planner says."""
     if database.backend.partitions is None or pinned.condition is None:
         return []
     found = database.backend.catalog.find_all(connection, pinned.leaves)
@@ -27,10 +27,10 @@ def covered(connection: sa.Connection, database: Database, table: Table, pinned:
 
 
 class Dropping:
-    """Detach, count again, drop: two transactions, so that the parent is locked for a moment only.
+    """Detaches a partition, counts its rows again and drops it, in two transactions that lock the parent only briefly.
 
-    What is detached is in the run's row until it is dropped or back in its place: the process that continues after a
-    crash ends that first.
+    A detached partition is in the run's row until it is dropped or attached again. After a crash, the process that
+    continues the run completes that first.
     """
 
     def __init__(self, database: Database, ledger: Ledger, run: Run, table: Table, condition: str | None) -> None:
@@ -49,7 +49,7 @@ class Dropping:
         return self._end(Detached(**under_way)) if under_way else 0
 
     def drop(self, leaf: Table) -> int:
-        """Drop it and return the number of its rows; 0 if some of them do not match, and it is attached again."""
+        """Drop the partition; return how many rows it had. If some do not match, attach it again and return 0."""
         with self._database.transaction() as connection:
             detached = self._partitions.detach(connection, leaf)
             if detached is not None:
@@ -74,7 +74,7 @@ class Dropping:
         return gone
 
     def _count(self, connection: sa.Connection, leaf: Table) -> tuple[int, int]:
-        """All rows, and those that the condition does not cover: false or without an answer."""
+        """Count all rows, and the rows for which the condition is false or NULL."""
         every: sa.Select[Any] = sa.select(sa.func.count()).select_from(leaf.called)
         rows = int(connection.execute(every).scalar_one())
         matching = every.where(Selection(leaf, self._condition).clause)

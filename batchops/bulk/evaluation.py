@@ -23,14 +23,14 @@ if TYPE_CHECKING:  # the job itself imports this
 
 
 def evaluated(job: "BulkJob", run: Run, stop: Stop) -> tuple["BulkJob", Run]:
-    """The job and its run with the list of rows, which is made unless an earlier process has completed it."""
+    """Return the job and its run with the list of rows, which is made unless an earlier process completed it."""
     if not job.route.kind.evaluates_once or job.route.pinned.row_list is not None:
         return job, run
     timeout = job.spec.retry_timeout.total_seconds()
     listed = retrying(timeout, lambda: _made(job, run), stopped=lambda: stop.asked, sleep=stop.sleep)
     pinned = replace(job.route.pinned, row_list=listed)
     with job.ledger.database.transaction() as connection:
-        # Another process that has taken the run over has a list of its own.
+        # It fails if another process has taken the run over, which has a list of its own.
         job.ledger.reassign(connection, run.workers[0], run.workers[0].cursor)
         job.ledger.save_pinned(connection, run.run, run.pinned | pinned.as_dict())
         run = job.ledger.one(connection, run.run)
@@ -68,7 +68,7 @@ def _made(job: "BulkJob", run: Run) -> RowList:
 
 
 def _refuse_too_large(job: "BulkJob", rows: int) -> None:
-    """By the rows that there are: the plan knew an estimate only."""
+    """Raise RefusedError if the list is too large by its real number of rows: the plan had only an estimate."""
     size, most = list_bytes(job.route.pinned, rows), most_bytes(job.plan.facts.free_bytes)
     if size > most and list_size.CHECK.name not in job.spec.allow:
         raise RefusedError(
@@ -77,7 +77,7 @@ def _refuse_too_large(job: "BulkJob", rows: int) -> None:
 
 
 def forget_list(job: "BulkJob") -> None:
-    """Remove the list of a run that is over; a backfill tries the rows that were refused again, and needs it."""
+    """Remove the list of a run that is over, unless a backfill needs it to try refused rows again."""
     listed = job.route.pinned.row_list
     if listed is not None:
         drop_if_unneeded(job.ledger, listed.name)

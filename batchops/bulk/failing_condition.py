@@ -1,4 +1,4 @@
-"""A condition that cannot be evaluated for one of the rows: a division by zero, a text that is no number."""
+"""Finds the row for which a condition cannot be evaluated: a division by zero, a text that is no number."""
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -11,14 +11,14 @@ from batchops.errors import BatchopsError, ConditionFailedError, RowRefusedError
 from batchops.runtime.batch_size import Size
 
 _SHOWN = 100
-"""Characters of the condition in a message."""
+"""The most characters of the condition in a message."""
 HINT = "exclude rows without a value by CASE WHEN … THEN … END, or wrap a divisor in NULLIF(…, 0)."
 
 
 def next_batch(
     database: Database, strategy: Strategy, connection: sa.Connection, cursor: Cursor, size: Size
 ) -> Batch | None:
-    """The strategy's next batch; ConditionFailedError where the condition alone, which selects its rows, fails."""
+    """Return the strategy's next batch; ConditionFailedError if the condition, which selects its rows, fails."""
     try:
         return strategy.next(connection, cursor, size)
     except DBAPIError as error:
@@ -29,7 +29,7 @@ def next_batch(
 
 
 def ready(strategy: Strategy, cursor: Cursor) -> float:
-    """What the strategy reads ahead, in seconds; ConditionFailedError as for its next batch."""
+    """Let the strategy read ahead, and return the seconds spent; ConditionFailedError as for its next batch."""
     try:
         return strategy.ready(cursor)
     except RowRefusedError as error:
@@ -39,14 +39,14 @@ def ready(strategy: Strategy, cursor: Cursor) -> float:
 def located(
     database: Database, strategy: Strategy, cursor: Cursor, size: Size, failed: ConditionFailedError
 ) -> ConditionFailedError:  # fmt: skip
-    """The error with the condition and the row's place. Runs outside the batch's transaction."""
+    """Return the error with the condition and the row's place. It runs outside the batch's transaction."""
     place = ""
     try:
         with database.reading() as connection:
             batch = strategy.first(connection, cursor)
         if not cursor.ranges[0].keys:
             place = _place(database, strategy, cursor, size)
-    except BatchopsError:  # nobody can tell just now
+    except BatchopsError:  # the place cannot be found out just now
         return failed
     selection = batch.selection if batch else None
     text = " ".join((selection.condition or "" if selection else "").split())
@@ -56,7 +56,7 @@ def located(
 
 
 def _place(database: Database, strategy: Strategy, cursor: Cursor, size: Size) -> str:
-    """The key before the first such row, found by halving; nothing for a strategy without a cursor."""
+    """Return the key before the first failing row, found by halving; empty for a strategy without a cursor."""
     good, bad, position, key = 0, max(1, size.read), cursor.position, tuple[str, ...]()
     while bad - good > 1:
         middle = (good + bad) // 2

@@ -1,4 +1,4 @@
-"""What is done for the table once a run has changed its rows: ANALYZE and VACUUM, and a look at the space it takes."""
+"""Maintains the table after a run: ANALYZE and VACUUM, and a look at the space that it takes."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -22,13 +22,13 @@ if TYPE_CHECKING:  # the job itself imports this
 
 
 def asked(spec: BulkSpec) -> tuple[Statement, ...]:
-    """The statements that the user wants."""
+    """Return the statements that the user wants."""
     wanted: tuple[tuple[bool, Statement], ...] = ((spec.vacuum, "VACUUM"), (spec.analyze, "ANALYZE"))
     return tuple(statement for chosen, statement in wanted if chosen)
 
 
 def refuse_what_cannot_be_had(connection: sa.Connection, database: Database, table: Table, spec: BulkSpec) -> None:
-    """RefusedError where the server or the role does not allow one: before the first row, not after the last."""
+    """Raise RefusedError if the server or the role does not allow one: before the first row, not after the last."""
     for statement in asked(spec):
         if refused := database.backend.maintenance.refusal(connection, table, statement):
             why, hint = refused
@@ -38,7 +38,7 @@ def refuse_what_cannot_be_had(connection: sa.Connection, database: Database, tab
 def maintained(
     job: "BulkJob", ending: Ending, stats: RunStats, emit: Emit, stop: Stop
 ) -> tuple[Ending, tuple[str, ...]]:  # fmt: skip
-    """The ending, after the statements that were asked for, and these; another ending where a statement failed."""
+    """Run the statements that were asked for. Return the ending, changed if one failed, and the statements done."""
     done: tuple[str, ...] = ()
     if not stats.rows or ending.error is not None or stop.asked:
         return ending, done
@@ -57,14 +57,14 @@ def maintained(
 
 
 def space_now(job: "BulkJob") -> TableSpace | None:
-    """What the table takes; None where the server cannot be asked."""
+    """Return the space that the table takes; None if the server cannot be asked."""
     with suppress(BatchopsError), job.database.reading() as connection:
         return job.database.backend.maintenance.space(connection, job.plan.table)
     return None
 
 
 def space_left(job: "BulkJob", stats: RunStats, before: TableSpace | None) -> SpaceLeft | None:
-    """What the table takes now, and what the run has freed; None where it changed nothing, or nobody can be asked."""
+    """Return the space that the table takes, and what the run has freed; None if it changed nothing or none is known."""
     now = space_now(job) if stats.rows else None
     if now is None:
         return None

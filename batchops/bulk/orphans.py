@@ -1,4 +1,4 @@
-"""Orphans: rows that refer to a row that is not there. Finds and counts them, and makes the purges that delete them."""
+"""Finds and counts orphans, rows that refer to a row that does not exist; and makes the purges that delete them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ class Orphans:
 
     edge: Edge
     condition: str
-    """Which rows these are, for --where."""
+    """The condition for these rows, for --where."""
     rows: int | None
-    """None: they could not be counted."""
+    """How many there are; None if they could not be counted."""
     first: tuple[str, ...] = ()
     """The keys of some of them."""
     problem: str = ""
@@ -36,7 +36,7 @@ class Orphans:
 
     @property
     def why(self) -> str:
-        """Why the catalogue does not vouch for there being none."""
+        """Why the catalogue does not guarantee that there are none."""
         if self.edge.declared:
             return "declared by --child"
         if self.edge.parent.kind == "missing":
@@ -45,7 +45,7 @@ class Orphans:
 
     @property
     def can_go(self) -> bool:
-        """Whether they can be deleted: SQLite refuses it where the parent table is missing."""
+        """Whether they can be deleted: SQLite refuses that if the parent table is missing."""
         return self.edge.parent.kind != "missing"
 
     def document(self) -> dict[str, Any]:
@@ -68,14 +68,17 @@ class Orphans:
 def orphans(
     connection: sa.Connection, database: Database, table: str | None, asked: AskedEdges, seconds: float
 ) -> Iterator[Orphans]:  # fmt: skip
-    """By edge, parents before their children: of every table or of one. Counting an edge takes so long at the most."""
+    """Yield the orphans of every table or of one, by edge, parents before their children.
+
+    Counting an edge takes at most `seconds`.
+    """
     wanted = None if table is None else name_of(find_table(connection, database.backend, table))
     for edge in parents_first(doubtful_edges(connection, database, wanted, asked)):
         yield _counted(connection, database, edge, seconds)
 
 
 def to_delete(found: Sequence[Orphans]) -> tuple[Orphans, ...]:
-    """Those with rows, and those that get some as the rows of their parents go."""
+    """Return those with rows, and those that get some when the rows of their parents are deleted."""
     deleted: set[tuple[str | None, str]] = set()
     chosen = []
     for one in found:
@@ -86,14 +89,14 @@ def to_delete(found: Sequence[Orphans]) -> tuple[Orphans, ...]:
 
 
 def purge_options(one: Orphans) -> Mapping[str, Any]:
-    """The options of the purge that deletes them."""
+    """Return the options of the purge that deletes these orphans."""
     child = one.edge.child
     named = child.name if child.schema is None else f"{child.schema}.{child.name}"
     return {"table": _written(named, child.schema, child.name), "where": one.condition}
 
 
 def _written(plain: str, schema: str | None, name: str) -> str:
-    """As the command line takes it: in quotes where a dot is part of a name."""
+    """Return the table's name as the command line takes it: in quotes if a dot is part of a name."""
     if "." not in name and "." not in (schema or ""):
         return plain
     return ".".join('"' + part.replace('"', '""') + '"' for part in (schema, name) if part is not None)
@@ -112,7 +115,7 @@ def _counted(connection: sa.Connection, database: Database, edge: Edge, seconds:
 
 
 def _problem(database: Database, edge: Edge) -> str:
-    """A right that is missing, else the time."""
+    """Return why the orphans could not be counted: a missing right, else the time."""
     with database.reading() as connection:
         role = database.backend.catalog.server(connection).role
     for table, columns in ((edge.child, edge.columns), (edge.parent, edge.referred)):
@@ -123,7 +126,10 @@ def _problem(database: Database, edge: Edge) -> str:
 
 
 def orphan_condition(database: Database, edge: Edge) -> str:
-    """A row with NULL in any of the columns refers to nothing, as in every database's own MATCH SIMPLE."""
+    """Return the condition for orphans along the edge.
+
+    A row with NULL in any of the columns refers to nothing, as in every database's own MATCH SIMPLE.
+    """
     mark = database.backend.sql_functions.quote
 
     def name(*parts: str | None) -> str:

@@ -1,4 +1,4 @@
-"""What the ledger knows of a job before it runs: its key, its last run, what became of that run's table."""
+"""Finds what the ledger knows of a job before it runs: its key, its last run, what became of that run's table."""
 
 from dataclasses import dataclass
 
@@ -23,17 +23,17 @@ class PreviousRun:
 
     job: JobIdentity
     place: str
-    """Where the data is, for a ledger that is elsewhere."""
+    """Where the data is, if the ledger is elsewhere."""
     last: LastRun | None = None
     ledger: State = "current"
 
     def key(self, connection: sa.Connection, ledger: Ledger) -> str:
-        """The job's key. A ledger in the database itself has an id for it, which goes wherever the data goes."""
+        """Return the job's key. A ledger in the database itself has an id for it, which moves with the data."""
         return self.job.key(ledger.database_id(connection) if ledger.in_target else self.place)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a person should know of it."""
+        """Warnings about the ledger, for the plan."""
         if self.ledger == "older":
             return (
                 "The ledger was created by an older version of batchops. The run upgrades it first; until then this "
@@ -64,7 +64,7 @@ def find_previous_run(
         translated = ledger.database.error(error) if isinstance(error, DBAPIError) else error
         if not isinstance(translated, RefusedError):
             raise
-        # A role that may only read the table: its dry run is worth having, and a run is refused all the same.
+        # The role may only read the table: its dry run is still useful, and a run is refused anyway.
         connection.exec_driver_sql("ROLLBACK TO SAVEPOINT looking")
         return previous
 

@@ -1,4 +1,4 @@
-"""Predicts which rows of a batch the table's own checks will refuse: a hint about what to try alone."""
+"""Predicts which rows of a batch the table's own checks will refuse: a hint about which rows to try alone."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -18,22 +18,22 @@ Answer = TypeVar("Answer")
 
 
 class RejectionForecast:
-    """Reads the rows as they would be after the change. It stops for good when that fails or does not help."""
+    """Reads the rows as they would be after the change. It ends for good if that fails or does not help."""
 
     def __init__(self, database: Database, operation: Operation) -> None:
         self._backend = database.backend
         self._database = database
         self._operation = operation
         self._checks: dict[str, Sequence[str]] = {}
-        """What holds for a row of a table, by the table's identity."""
+        """The conditions that every row of a table must meet, by the table's identity."""
         self.ended = not isinstance(operation, Update)
         self.confirms = False
-        """Whether the server has said of several rows together that it refuses each."""
+        """Whether one statement has told of several rows that the server refuses each."""
         self._together = True
-        """Whether it could be asked so far."""
+        """Whether the server could be asked that so far."""
 
     def __call__(self, connection: sa.Connection, batch: Batch) -> tuple[tuple[KeyValue, ...], ...]:
-        """The keys of these rows, those together that the same checks refuse."""
+        """Return the keys of the rows that will be refused, in groups that the same checks refuse."""
         if self.ended:
             return ()
         groups = self._undone(connection, lambda: self._asked(connection, batch))
@@ -52,12 +52,12 @@ class RejectionForecast:
         return self._together
 
     def _undone(self, connection: sa.Connection, asked: Callable[[], Answer]) -> Answer | None:
-        """The answer, or None where the server does not give one; what the question did is rolled back."""
+        """Return the answer, or None if the server gives none. What the question did is rolled back."""
         connection.exec_driver_sql("SAVEPOINT forecast")
         answer: Answer | None = None
         try:
             answer = asked()
-        except DBAPIError as error:  # a value that cannot be evaluated for one of the rows, for the most part
+        except DBAPIError as error:  # mostly a value that cannot be evaluated for one of the rows
             if isinstance(self._database.error(error), TransientError):
                 raise  # the server may have undone the whole transaction
         connection.exec_driver_sql("ROLLBACK TO SAVEPOINT forecast")

@@ -1,4 +1,4 @@
-"""Whether a strategy reads what it was planned to read, and another one for a run where it reads far more."""
+"""Measures whether a strategy reads what was planned, and finds another one for a run if it reads far more."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,18 +19,20 @@ if TYPE_CHECKING:  # the job itself imports this
     from batchops.bulk.job import BulkJob
 
 EVERY = 8
-"""Batches until the first is measured, and after one that read too much; that costs a round trip or two."""
+"""How many batches pass until one is measured, at first and after one that read too much: measuring costs a round
+trip or two."""
 SELDOM = 64
-"""Batches between two measurements, at most: each that was well doubles the distance."""
+"""The most batches between two measurements: each good one doubles the distance."""
 TOO_MUCH = 10
-"""Times what was planned that a batch may read."""
+"""A batch may read so many times the rows that were planned."""
 SLACK = 5_000
-"""Rows that do not matter: a small table is read whole by right."""
+"""Rows that a batch may read besides: it is right to read a small table whole."""
 IN_A_ROW = 2
+"""How many measured batches in a row have to read too much before the strategy is changed."""
 
 
 class ReadMeter:
-    """Measures now and then, and says so once the strategy reads too much. For one worker."""
+    """Measures some of the batches, and tells when the strategy reads too much. For one worker."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -38,12 +40,12 @@ class ReadMeter:
         self._bad = 0
 
     def meter(self, connection: sa.Connection) -> Callable[[], int] | None:
-        """Rows of any table read since now on this connection, where this batch is one to be measured."""
+        """Return what counts the rows that this connection reads from now on; None if the batch is not measured."""
         self._until -= 1
         return self._backend.planner.meter(connection) if self._until <= 0 else None
 
     def check(self, planned: int, read: int) -> str | None:
-        """What to say of a batch that read so many rows; None while all is well."""
+        """Return the message about a batch that read too many rows; None while all is well."""
         if read <= TOO_MUCH * planned + SLACK:
             self._bad = 0
             self._every = self._until = min(2 * self._every, SELDOM)
@@ -56,11 +58,9 @@ class ReadMeter:
 
 
 def another_strategy(job: "BulkJob", now: Run, tried: frozenset[str]) -> tuple[Run, Strategy] | None:
-    """The run with a strategy that was not tried yet, from its beginning; None if there is none.
+    """Return the run with a strategy that was not tried yet, from its beginning; None if there is none.
 
-    Nor is there one for a backfill, or for a list of ids.
-
-    A purge may start again at any time: the rows that are gone are not met again.
+    There is none for a backfill or a list of rows. A purge may start again at any time: deleted rows are not met again.
     """
     if not job.plan.verb.removes or job.spec.ids is not None or job.route.kind.evaluates_once:
         return None
@@ -86,6 +86,6 @@ def another_strategy(job: "BulkJob", now: Run, tried: frozenset[str]) -> tuple[R
 
 
 def _in_order() -> list[str]:
-    """The strategies that get somewhere with every batch; first those that read the table once, whatever matches."""
+    """Return the strategies that advance with every batch; first those that read the table once, whatever matches."""
     usable = [kind for kind in STRATEGIES if not (kind.starts_over or kind.takes_ids or kind.evaluates_once)]
     return [kind.name for kind in sorted(usable, key=lambda kind: kind.reads_matches)]

@@ -1,4 +1,4 @@
-"""How many matching rows remain once a run has ended."""
+"""Finds out how many matching rows remain once a run has ended."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,7 +24,7 @@ _AS_ASKED = (*_OVER, "max-rows", "max-total", "max-time", "max-batches", "window
 
 
 def left_of(job: "BulkJob", run: Run, ending: Ending, stats: RunStats, left_out: Sequence[ExcludedCount]) -> int | None:
-    """How many matching rows remain; None if unknown.
+    """Return how many matching rows remain; None if unknown.
 
     After a complete run these are the skipped rows. Otherwise they are counted if the plan could count: for a purge
     all rows that match, for a backfill the rows not reached yet and those that it skipped.
@@ -42,7 +42,7 @@ def left_of(job: "BulkJob", run: Run, ending: Ending, stats: RunStats, left_out:
 
 
 def _counted(job: "BulkJob", run: Run, *, anywhere: bool) -> int | None:
-    """Those that match now, anywhere in the table or where the run has not been."""
+    """Count the rows that match now, anywhere in the table or where the run has not been; None if unknown."""
     seconds = job.spec.statement_timeout.total_seconds() if job.spec.count else QUICK
     facts, table = job.database.backend.facts, job.plan.table
     with suppress(BatchopsError):

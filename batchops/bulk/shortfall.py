@@ -1,4 +1,4 @@
-"""What a run could not change and why, as its end says it."""
+"""Explains, for the end of a run, which rows it could not change and why."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # the job itself imports this
 
 
 def rejection_causes(job: "BulkJob", run: Run, stats: RunStats) -> tuple[Cause, ...]:
-    """Why rows were rejected by this run, its earlier processes included where the ledger knows."""
+    """Return why this run rejected rows, its earlier processes included if the ledger knows."""
     if run.rejected and job.spec.ledger != NONE:
         with suppress(BatchopsError):
             return tuple(one for one in load_rejections(job.ledger, run.run) if one.reason != LOCKED)
@@ -35,7 +35,7 @@ def explained(
     job: "BulkJob", run: Run, ending: Ending, stats: RunStats, left_out: Sequence[ExcludedCount],
     causes: Sequence[Cause],
 ) -> Ending:  # fmt: skip
-    """The ending with what was not changed, and "incomplete" in place of done, a limit or a stop."""
+    """Return the ending with what was not changed, and "incomplete" in place of done, a limit or a stop."""
     changed, parts = _changed(job, run, stats), list[str]()
     unmatched, partial = _unmatched(job, run, stats), partial_rows(job, run, stats)
     rejected = run.rejected + len(stats.rejected) - changed - unmatched
@@ -66,7 +66,7 @@ def explained(
 
 
 def _changed(job: "BulkJob", run: Run, stats: RunStats) -> int:
-    """How many listed rows were left alone, as they were changed since; by earlier processes of the run too."""
+    """How many listed rows were left alone because they had changed; by earlier processes of the run too."""
     if not run.rejected or not job.route.kind.evaluates_once:
         return stats.rejected.changed
     with suppress(BatchopsError), job.ledger.database.reading() as connection:
@@ -84,7 +84,7 @@ def _unmatched(job: "BulkJob", run: Run, stats: RunStats) -> int:
 
 
 def partial_rows(job: "BulkJob", run: Run, stats: RunStats) -> int:
-    """How many rows stay of whose children some are gone; by earlier processes of the run too."""
+    """How many rows stay although some of their children are deleted; by earlier processes of the run too."""
     if not run.rejected or job.children is None:
         return stats.rejected.partial
     with suppress(BatchopsError), job.ledger.database.reading() as connection:
@@ -93,7 +93,7 @@ def partial_rows(job: "BulkJob", run: Run, stats: RunStats) -> int:
 
 
 def _changers(job: "BulkJob") -> str:
-    """Who may have changed listed rows: this run's own triggers and foreign keys too, where there are some."""
+    """Return who may have changed listed rows: other sessions, and the run's own triggers and foreign keys."""
     facts, event = job.plan.facts, job.plan.verb.right
     triggers = [f'trigger "{one.name}"' for one in facts.triggers if one.event == event]
     rules = [f"foreign key of {one.label}" for one in facts.references if one.action(event) != RESTRICT]

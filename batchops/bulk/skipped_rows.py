@@ -1,4 +1,4 @@
-"""Rows of a batch that are left as they are, though the database refuses nothing: others hold or have changed them."""
+"""Rows of a batch that are left as they are, although nothing refuses them: others hold or have changed them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from batchops.ledger.rejected_rows import LOCKED, RejectedRow
 def skipped(
     backend: Backend, connection: sa.Connection, batch: Batch, keys: Sequence[KeyValue], reason: str
 ) -> tuple[RejectedRow, ...]:
-    """These rows with their names, for the ledger."""
+    """Return these rows with their names, for the ledger."""
     if not keys:
         return ()
     names = row_names(backend, connection, batch, keys)
@@ -23,9 +23,9 @@ def skipped(
 
 
 def changed_meanwhile(backend: Backend, connection: sa.Connection, batch: Batch) -> tuple[KeyValue, ...]:
-    """Rows of a list that were changed since, and that the batch did not lock before.
+    """Return the keys of listed rows of the batch that have changed since, and that it did not lock before.
 
-    Asked after a purge, which leaves no other row of the batch there.
+    It is called after a purge, which leaves no other row of the batch.
     """
     table, proven = batch.selection.table, batch.selection.proven
     if proven is None or batch.where is None:

@@ -1,4 +1,4 @@
-"""Errors of the server that the user's own SQL causes, named as such."""
+"""Turns errors of the server that the user's own SQL causes into usage errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from batchops.errors import BatchopsError, MissingCodeError, NotFoundError, RowR
 
 @contextmanager
 def mistakes_named(spec: BulkSpec) -> Iterator[None]:
-    """An error of the server that the user's own SQL causes is a UsageError."""
+    """Raise UsageError for an error of the server that the user's own SQL causes."""
     try:
         yield
     except MissingCodeError as error:
@@ -21,12 +21,12 @@ def mistakes_named(spec: BulkSpec) -> Iterator[None]:
         if not isinstance(error.__cause__, DBAPIError):
             raise  # the job's own table
         raise _names_missing_table(spec, error) from error
-    except RowRefusedError as error:  # a literal that is none of the column's type, or what fails on a row
+    except RowRefusedError as error:  # a literal that does not fit its column, or what fails on a row
         raise UsageError(f"The condition or a value fails: {error.message}", HINT) from error
 
 
 def _names_missing_code(spec: BulkSpec, error: MissingCodeError) -> BatchopsError:
-    """A function that the user's own SQL names is the user's mistake."""
+    """Return a UsageError if the user's own SQL names the missing function or collation; else the error itself."""
     name = error.message.rpartition(":")[2].strip(" .")
     texts = (spec.where or "", *spec.assignments)
     if any(name.lower() in text.lower() for text in texts):
