@@ -64,7 +64,7 @@ def space_now(job: "BulkJob") -> TableSpace | None:
 
 
 def space_left(job: "BulkJob", stats: RunStats, before: TableSpace | None) -> SpaceLeft | None:
-    """Return the space that the table takes, and what the run has freed; None if it changed nothing or none is known."""
+    """Return the space that the table takes, and what the run freed; None if that is unknown, or nothing changed."""
     now = space_now(job) if stats.rows else None
     if now is None:
         return None

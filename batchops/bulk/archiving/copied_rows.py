@@ -1,4 +1,4 @@
-"""The rows of one segment as they were copied: by what each is named, found unchanged, and counted."""
+"""The rows of one segment as they were copied: the key, the proof and the hash of each."""
 
 import pickle
 from bisect import bisect_right
@@ -15,23 +15,23 @@ class CopiedRow:
 
     key: KeyValue
     proof: bytes | str
-    """As `RowLists.proof` gave it with the row's values, in one statement."""
+    """The proof of the row's values, from `RowLists.proof` in the statement that read them."""
     hash: int
-    """Of its canonical line, as in a digest of rows."""
+    """The hash of its canonical line, as in a digest of rows."""
     reason: str = ""
-    """Why it is in no segment, and stays."""
+    """Why the row is in no segment, and stays; empty for other rows."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some of them that follow each other."""
+    """Some rows that follow each other."""
 
     rows: Sequence[CopiedRow]
     first: int
-    """The place in the segment's file of the first that is there; rows with a reason have none."""
+    """The place in the segment's file of the first of these rows; rows with a reason are not in the file."""
 
     def left(self, deleted: set[KeyValue]) -> list[int]:
-        """The places in the file of those that are not among `deleted`."""
+        """Return the places in the file of the rows that are not among `deleted`."""
         places, place = [], self.first
         for row in self.rows:
             if row.reason:
@@ -43,7 +43,7 @@ class Part:
 
     @property
     def behind(self) -> int:
-        """The place behind the last."""
+        """The place in the file behind the last of these rows."""
         return self.first + sum(not row.reason for row in self.rows)
 
 
@@ -57,7 +57,7 @@ class CopiedRows:
         self._starts: list[int] = []
         """The number of each block's first row."""
         self._places: list[int] = []
-        """Its place in the segment's file."""
+        """The place of each block's first row in the segment's file."""
         self._last: tuple[int, list[CopiedRow]] = (-1, [])
         self._length = self._written = 0
 
@@ -65,7 +65,7 @@ class CopiedRows:
         return self._length
 
     def add(self, rows: list[CopiedRow]) -> None:
-        """The next ones."""
+        """Add the next rows."""
         data = pickle.dumps([(row.key, row.proof, row.hash, row.reason) for row in rows], pickle.HIGHEST_PROTOCOL)
         self._blocks.append((self._file.size, len(data)))
         self._starts.append(self._length)
@@ -75,7 +75,7 @@ class CopiedRows:
         self._written += sum(not row.reason for row in rows)
 
     def part(self, start: int, most: int) -> Part:
-        """No more than so many from that number on; fewer at the end of what was added at once."""
+        """Return at most `most` rows from the number `start` on; fewer at the end of rows that were added together."""
         number = bisect_right(self._starts, start) - 1
         if number < 0 or start >= self._length:
             return Part((), self._written)
@@ -84,7 +84,7 @@ class CopiedRows:
         return Part(rows[at : at + most], self._places[number] + before)
 
     def close(self) -> None:
-        """They are decided."""
+        """Close the file, once all rows are decided."""
         self._file.close()
 
     def _block(self, number: int) -> list[CopiedRow]:

@@ -1,4 +1,4 @@
-"""What archiving a table would do, found out before anything is written."""
+"""Finds out what archiving a table would do, before anything is written."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -44,7 +44,7 @@ KEEPS_FILES = (
 
 
 def rows_out(preparing: Preparing) -> RowsOut:
-    """Where the rows of an archive go; UsageError or RefusedError where they cannot."""
+    """Return where the rows of an archive go; UsageError or RefusedError if they cannot go there."""
     spec = preparing.spec
     assert isinstance(spec, ArchiveSpec)  # the verb's own
     if not preparing.ledger.in_target:
@@ -127,7 +127,7 @@ def _about(preparing: Preparing) -> dict[str, Any]:
 
 
 def _unnamed(preparing: Preparing) -> Iterator[Refusal]:
-    """What keeps a row from being found again, and held as it is, once it is uploaded."""
+    """Yield a refusal if a row cannot be found again, or cannot be locked, once it is uploaded."""
     table = preparing.found.table
     if not preparing.route.pinned.key:
         yield Refusal(
@@ -142,7 +142,7 @@ def _unnamed(preparing: Preparing) -> Iterator[Refusal]:
 
 
 def _families(preparing: Preparing) -> Iterator[Refusal]:
-    """Rows in a bucket are there before they are deleted, in transactions that hold no family together."""
+    """Yield a refusal for rows with children: no transaction holds a family together during the upload."""
     if preparing.found.graph is not None:
         yield Refusal(
             "destination", "Rows with children cannot be archived to a bucket: they are copied there outside of the "
@@ -152,14 +152,14 @@ def _families(preparing: Preparing) -> Iterator[Refusal]:
 
 
 def _database_id(preparing: Preparing) -> str:
-    """Empty while there is no ledger yet."""
+    """Return the id of the database in its ledger; empty while there is no ledger yet."""
     if preparing.ledger.state(preparing.connection) != "current":
         return ""
     return preparing.ledger.database_id(preparing.connection)
 
 
 def _columns(preparing: Preparing, spec: ArchiveSpec) -> tuple[tuple[ExactColumn, ...], tuple[str, ...]]:
-    """The columns that go, and all that the table has; those of the run that is continued."""
+    """Return the columns to archive, and all columns of the table. A continued run keeps its own."""
     table, kept = preparing.found.table, kept_by_run(preparing)
     if kept is not None:
         return pinned_columns(table, kept), table.column_names

@@ -1,4 +1,4 @@
-"""What archiving to another database would do, found out before anything is written."""
+"""Finds out what archiving to another database would do, before anything is written."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -27,7 +27,7 @@ def database_archive(
     preparing: Preparing, spec: ArchiveSpec, target: OtherTable, columns: Sequence[ExactColumn],
     environ: Mapping[str, str],
 ) -> DatabaseArchive:  # fmt: skip
-    """The archive in another database as it is planned."""
+    """Return the planned archive in another database."""
     found, source = preparing.found, preparing.database
     where = address(target.url, environ)
     timeouts = Timeouts(spec.lock_timeout.total_seconds(), spec.statement_timeout.total_seconds())
@@ -66,7 +66,7 @@ def database_archive(
 def _table_there(
     preparing: Preparing, other: Database, connection: sa.Connection, target: OtherTable
 ) -> tuple[Server, Table]:  # fmt: skip
-    """The other server, and the table; UsageError where it is the same database, or has no such table."""
+    """Return the other server, and the table; UsageError if it is the same database, or has no such table."""
     found, server = preparing.found, other.backend.catalog.server(connection)
     if server.identity == found.server.identity:
         raise UsageError(f"--to {target.shown} is in the same database.", f"name the table alone: {target.name}.")

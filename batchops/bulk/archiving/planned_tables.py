@@ -19,22 +19,22 @@ from batchops.runtime.refusal import Refusal
 
 @dataclass(frozen=True)
 class PlannedTable:
-    """One of them."""
+    """A table whose rows are archived."""
 
     table: Table
     columns: tuple[ExactColumn, ...]
-    """Those that are archived."""
+    """The columns that are archived."""
     every_column: tuple[str, ...]
-    """All that the table has."""
+    """All columns that the table has."""
     format: RowFormat
     read_first: bool = False
-    """Whether rows refer to each other in it or in a circle, so that other statements change them, or take them along,
-    before one deletes them."""
+    """Whether its rows refer to each other, directly or in a circle. Then other statements may change them, or cascade
+    to them, before one deletes them."""
     nulled: tuple[str, ...] = ()
     """See `ArchivedTable`."""
 
     def archived(self, family: str) -> ArchivedTable:
-        """As its files describe it."""
+        """Return the table as its files describe it."""
         names = {column.name for column in self.columns}
         key = named_by(self.table) if self.nulled else self.table.known_by
         return ArchivedTable(
@@ -43,12 +43,12 @@ class PlannedTable:
 
     @property
     def pinned(self) -> dict[str, Any]:
-        """What the process that continues the run must know."""
+        """What the process that continues the run must know of the table."""
         return {"columns": [asdict(column) for column in self.columns], "every_column": list(self.every_column)}
 
 
 def pinned_columns(table: Table, kept: Mapping[str, Any]) -> tuple[ExactColumn, ...]:
-    """Those of the run that is continued; RefusedError where the table has others by now."""
+    """Return the columns of the run that is continued; RefusedError if the table has other columns by now."""
     columns = tuple(ExactColumn(**(one | {"kind": ExactKind(one["kind"])})) for one in kept["columns"])
     changed = set(kept["every_column"]).symmetric_difference(table.column_names)
     if changed:
@@ -60,13 +60,13 @@ def pinned_columns(table: Table, kept: Mapping[str, Any]) -> tuple[ExactColumn, 
 
 
 def kept_by_run(preparing: Preparing) -> dict[str, Any] | None:
-    """What the run that is continued keeps of its tables; None for another run."""
+    """Return what the run that is continued has recorded of its tables; None for a new run."""
     resume = preparing.route.resume
     return resume.run.pinned.get("archive") if isinstance(resume, ContinuedRun) else None
 
 
 def child_tables(preparing: Preparing, format: SegmentFormat) -> Iterator[PlannedTable]:
-    """Those below the table, in the order of the graph."""
+    """Yield the tables below the root, in the order of the graph."""
     graph = preparing.found.graph
     if graph is None:
         return
@@ -81,7 +81,7 @@ def child_tables(preparing: Preparing, format: SegmentFormat) -> Iterator[Planne
 
 
 def nulled_tables(preparing: Preparing, format: SegmentFormat) -> Iterator[PlannedTable]:
-    """Those whose rows stay with a reference set to NULL, once for the columns of each."""
+    """Yield the tables whose rows stay with a reference set to NULL, once for each set of such columns."""
     graph = preparing.found.graph
     edges = {(name_of(edge.child), edge.nulls): edge for edge in graph.acting("null")} if graph is not None else {}
     for edge in edges.values():
@@ -93,12 +93,12 @@ def nulled_tables(preparing: Preparing, format: SegmentFormat) -> Iterator[Plann
 
 
 def read_first(graph: Graph, table: Table) -> bool:
-    """Whether rows of the table refer to rows that go with them."""
+    """Whether rows of the table refer to rows that are deleted together with them."""
     return bool(graph.component(table).edges)
 
 
 def graph_refusals(preparing: Preparing, lines: RowLines, children: Sequence[PlannedTable]) -> Iterator[Refusal]:
-    """What keeps rows of several tables from leaving them exactly as they were."""
+    """Yield refusals if rows of several tables cannot be archived exactly as they were."""
     graph, database = preparing.found.graph, preparing.database
     if graph is None:
         return
@@ -136,7 +136,7 @@ def _child_refusals(preparing: Preparing, lines: RowLines, one: PlannedTable) ->
 
 
 def _not_named(graph: Graph) -> Iterator[Refusal]:
-    """References that one family sets to NULL in rows that go with another, and that have no name to find them by."""
+    """Yield a refusal if one family sets references to NULL in rows that another one deletes, and these have no key."""
     deleted = {name_of(table) for table in graph.tables}
     for edge in graph.acting("null"):
         if name_of(edge.child) in deleted and not named_by(edge.child):
@@ -148,7 +148,7 @@ def _not_named(graph: Graph) -> Iterator[Refusal]:
 
 
 def graph_facts(graph: Graph | None) -> Iterator[tuple[str, str]]:
-    """What becomes of rows that stay."""
+    """Yield, for the plan, what becomes of rows that stay."""
     named = [edge for edge in graph.acting("null") if named_by(edge.child)] if graph is not None else []
     if named:
         columns = ", ".join(dict.fromkeys(f"{edge.child.label}.{_nulled(edge)}" for edge in named))
@@ -156,7 +156,7 @@ def graph_facts(graph: Graph | None) -> Iterator[tuple[str, str]]:
 
 
 def graph_warnings(graph: Graph | None) -> Iterator[str]:
-    """What is not archived."""
+    """Yield a warning for each change that is not archived."""
     for edge in graph.acting("null") if graph is not None else ():
         if not named_by(edge.child):
             yield (
@@ -171,7 +171,7 @@ def _nulled(edge: Edge) -> str:
 
 
 def graph_document(graph: Graph | None) -> dict[str, Any]:
-    """For the manifest: what referred to what, and what happened along it."""
+    """Return, for the manifest, which edges there were and what happened along each."""
     if graph is None:
         return {}
     return {"children": [{"edge": edge.label, "action": edge.action} for edge in graph.edges]}

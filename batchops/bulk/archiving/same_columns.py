@@ -1,4 +1,4 @@
-"""That a table has the columns that it had when the run began: another one would be deleted without a trace."""
+"""Checks that a table has the columns that it had when the run began: a new one would be deleted without a trace."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from batchops.errors import IntegrityError
 def refuse_other_columns(
     connection: sa.Connection, lines: RowLines, table: Table, names: Sequence[str]
 ) -> None:  # fmt: skip
-    """IntegrityError where they changed. Asked once rows are deleted, as nobody can add one before COMMIT then."""
+    """Raise IntegrityError if the columns changed. After a DELETE, nobody can add one until COMMIT."""
     changed = set(lines.column_names(connection, table)).symmetric_difference(names)
     if changed:
         raise IntegrityError(

@@ -35,9 +35,9 @@ class Sealer:
     held: Lease
     destination: Destination
     folder: Path
-    """Of the spools."""
+    """The folder of the spools."""
     about: dict[str, Any]
-    """What a manifest says beside its segments."""
+    """What a manifest says besides its segments."""
 
     @property
     def kept(self) -> bool:
@@ -45,7 +45,7 @@ class Sealer:
         return bool(self.about.get("kept"))
 
     def seal(self, run: int, parts: Sequence[Spool]) -> int:
-        """Make these spools, to which nobody writes any more, one segment; its number. Done twice it is done once."""
+        """Make these spools, to which nobody writes any more, one segment; return its number. It may be repeated."""
         number = parts[0].segment
         if number is None:
             with self.fenced() as connection:
@@ -67,12 +67,12 @@ class Sealer:
         return number
 
     def write(self, name: str, data: bytes) -> None:
-        """Create a small file; IntegrityError where it is there with another content."""
+        """Create a small file; IntegrityError if it exists with another content."""
         if not self.destination.create(name, data) and self.destination.read(name) != data:
             raise IntegrityError(f"{name} is there already with another content.", "look at who wrote it.")
 
     def left_behind(self) -> Iterator[tuple[int, list[Spool]]]:
-        """The spools of this and earlier processes that are still to be sealed, in the groups that were decided."""
+        """Yield the spools of this and earlier processes that are still to be sealed, in the groups decided before."""
         with self.ledger.database.reading() as connection:
             found = spools.unsealed(connection, self.ledger, self.held.job)
         groups: dict[tuple[int, int | None, str], list[Spool]] = {}
@@ -116,7 +116,7 @@ class Sealer:
     def _placed(
         self, name: str, table: ArchivedTable, format: SegmentFormat, parts: Sequence[Spool]
     ) -> SegmentRecord:  # fmt: skip
-        """The segment's record, once it lies in its place; it may lie there from an earlier process."""
+        """Put the segment in its place, unless an earlier process has; return its record."""
         rows = sum(part.rows for part in parts)
         expected = f"{sum(part.digest for part in parts) % MODULUS:032x}"
         try:
@@ -133,7 +133,7 @@ class Sealer:
         return self._as_it_lies(name, table, rows, expected)
 
     def _as_it_lies(self, name: str, table: ArchivedTable, rows: int, expected: str) -> SegmentRecord:
-        """Written by a process that died before it could say so: it counts if it gives back the rows."""
+        """Return the record of a segment that a process left without one, if it gives back the rows that it should."""
         format, read = format_of_name(name), RowsDigest()
         assert format is not None  # we have named it
         first = last = None
@@ -155,7 +155,7 @@ class Sealer:
                 yield from frame.lines
 
     def path(self, spool: Spool) -> Path:
-        """The spool's file; IntegrityError where it is gone."""
+        """Return the spool's file; IntegrityError if it is gone."""
         path = self.folder / f"{spool.name}{SUFFIX}"
         if not path.exists():
             raise IntegrityError(
@@ -171,7 +171,7 @@ class Sealer:
 
     @contextmanager
     def fenced(self) -> Iterator[sa.Connection]:
-        """A transaction on the ledger that proves, and renews, the job's lease."""
+        """Open a transaction on the ledger that proves, and renews, the job's lease."""
         with self.ledger.database.transaction(durable=True) as connection:
             if not lease.renew_within(connection, self.ledger, self.held):
                 raise LockedError(
@@ -186,7 +186,7 @@ def _name(table: ArchivedTable, run: int, number: int, format: SegmentFormat) ->
 
 
 def _key(line: bytes | None, table: ArchivedTable) -> tuple[str | None, ...]:
-    """The key of a row by its line."""
+    """Return the key of a row from its line."""
     if line is None:
         return ()
     names, fields = [column.name for column in table.columns], fields_of(line)

@@ -12,11 +12,11 @@ from batchops.spec import parsers
 from batchops.spec.models import ARCHIVE, Bytes, Flag
 
 SEGMENT_SIZE = 128 << 20
-"""Bytes of rows as text; compressed they take a fraction."""
+"""Bytes of the rows of a segment as text; compressed they take a fraction."""
 
 
 def _known(value: object) -> object:
-    """A path as text; ValueError for what is no destination."""
+    """Return the value of --to as text; ValueError if it is no destination."""
     text = parsers.path(value)
     if isinstance(text, str):
         try:

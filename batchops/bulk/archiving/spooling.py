@@ -1,4 +1,4 @@
-"""Rows into a worker's spools, durable before the transaction commits that deletes them."""
+"""Writes rows into a worker's spools, durably before the transaction commits that deletes them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,14 +34,14 @@ class SpooledTable:
     table: Table
     columns: Sequence[ExactColumn]
     every_column: tuple[str, ...]
-    """Those of the table; `columns` may be some of them."""
+    """All columns of the table; `columns` may be some of them."""
     format: RowFormat
-    """What the rows will be sealed in: a row that it cannot hold exactly stays."""
+    """The format in which the rows will be sealed: a row that it cannot hold exactly stays."""
     header: dict[str, Any]
     nulled: tuple[str, ...] = ()
     """Not empty: its rows stay, and these columns of them are set to NULL; `columns` are these and their key."""
     read_first: bool = False
-    """Whether its rows are read before they are deleted, as other statements change them, or take them along."""
+    """Whether its rows are read before they are deleted, as other statements change them, or cascade to them."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,17 @@ class Spooling:
     ledger: Ledger
     lines: RowLines
     tables: Sequence[SpooledTable]
-    """All whose rows, or values, are archived: the one that was named first."""
+    """All tables whose rows, or values, are archived; the one that the user named comes first."""
     folder: Path
     segment_size: int
     full: Callable[[Spool], None]
-    """Told of a spool that nobody writes to any more."""
+    """Called with a spool that nobody writes to any more."""
     wait: Callable[[], None]
     """Called before each transaction."""
 
 
 class SpoolExecution(DirectExecution):
-    """One worker's: DELETE … RETURNING, frames, fsync, the ledger's rows for them; then the step commits."""
+    """Executes the batches of one worker: DELETE … RETURNING, frames, fsync, the ledger's rows; the step commits."""
 
     lazy = False
     one_statement = False
@@ -78,7 +78,7 @@ class SpoolExecution(DirectExecution):
         self._root = self._tables[_name(spooling.tables[0].table), ()]
 
     def begin(self, worker: Worker) -> None:
-        """Another token, another spool: a process with the old token writes to a file that does not count."""
+        """Start new spools if the fencing token changed: a process with the old token may still write to old ones."""
         self._own.wait()
         for one in self._tables.values():
             one.begin(worker)
@@ -93,7 +93,7 @@ class SpoolExecution(DirectExecution):
         return forget
 
     def work(self, connection: sa.Connection, batch: Batch) -> int:
-        """Rows of a part that is undone are forgotten."""
+        """Change the rows; if that fails, forget those that were read, as it is undone."""
         forget = self.state()
         try:
             return super().work(connection, batch)
@@ -129,17 +129,17 @@ class SpoolExecution(DirectExecution):
         return self._own.lines.delete(connection, delete, table, spools.of.columns, spools.take)
 
     def record(self, connection: sa.Connection, batch: Batch, after: Worker) -> None:  # noqa: ARG002  the protocol's shape
-        """Frames are durable before the ledger's rows for them, which are in the same transaction."""
+        """Make frames durable, then record them in the ledger, in the transaction of the batch."""
         for one in self._tables.values():
             one.record(connection)
 
     def committed(self) -> None:
-        """What was tried counts from now on."""
+        """Count what was tried as durable from now on."""
         for one in self._tables.values():
             one.committed()
 
     def undone(self) -> None:
-        """The ledger tells how much of the spools counts: leave them to the process that seals them."""
+        """Leave the spools to the process that seals them: the ledger tells how much of them counts."""
         for one in self._tables.values():
             one.undone()
 
@@ -153,21 +153,21 @@ class TableSpools:
     """One worker's spools of one table, one after another."""
 
     def __init__(self, spooling: Spooling, of: SpooledTable, number: Callable[[], int]) -> None:
-        """`number`: of the worker's next spool."""
+        """`number` returns the number of the worker's next spool."""
         self.of = of
         self.tried: Spool | None = None
-        """The spool in hand with what the transaction in hand has written; None for nothing."""
+        """The spool in hand with what the transaction in hand has written; None if it has written nothing."""
         self._own = spooling
         self._number = number
         self._file: SpoolWriter | None = None
         self._spool: Spool | None = None
-        """As far as it is durable; None before its first batch is."""
+        """The spool as far as it is durable; None before its first batch is durable."""
         self._recorded = False
-        """Whether the ledger was told of more in a transaction that may still be durable."""
+        """Whether more was recorded in the ledger, in a transaction that may still turn out durable."""
         self._worker: Worker | None = None
 
     def begin(self, worker: Worker) -> None:
-        """A transaction begins."""
+        """Begin a transaction; with another spool if the fencing token changed."""
         if self._recorded:  # nothing that may count is written over
             self.undone()
         if self._worker is not None and worker.token != self._worker.token:
@@ -175,7 +175,7 @@ class TableSpools:
         self._worker, self.tried = worker, None
 
     def take(self, lines: list[bytes]) -> None:
-        """Write rows that go, not durably yet. RowRefusedError for one that would come back as another."""
+        """Write rows, not durably yet. RowRefusedError for a row that would come back as another."""
         assert self._worker is not None  # a transaction has begun
         inexact = self.of.format.inexact(lines)
         if inexact:
@@ -194,7 +194,7 @@ class TableSpools:
         self.tried = before.grown(length, len(lines), int(str(digest), 16))
 
     def record(self, connection: sa.Connection) -> None:
-        """fsync, then the ledger's row."""
+        """Make what was written durable by fsync, then record it in the ledger."""
         if self.tried is None or self._file is None:
             return
         if not self.of.nulled:
@@ -208,7 +208,7 @@ class TableSpools:
         write(connection, self._own.ledger, self.tried)
 
     def committed(self) -> None:
-        """What was tried counts from now on."""
+        """Count what was tried as durable from now on."""
         self._recorded = False
         if self.tried is None or self._file is None:
             return
@@ -218,7 +218,7 @@ class TableSpools:
             self.leave()
 
     def undone(self) -> None:
-        """The ledger tells how much of the spool counts."""
+        """Leave the spool: the ledger tells how much of it counts."""
         self._spool = None
         self.leave()
 
@@ -233,7 +233,7 @@ class TableSpools:
                 self._own.full(spool)
 
     def _open(self, worker: Worker) -> SpoolWriter:
-        """A spool of this token's own; the same worker may have several, one after another."""
+        """Open a spool for this fencing token; a worker may have several, one after another."""
         name = f"{worker.run}-{worker.number}-{worker.token}-{self._number()}"
         path = self._own.folder / f"{name}{SUFFIX}"
         try:
@@ -248,7 +248,7 @@ def _name(table: Table) -> TableName:
 
 
 def cannot_write(path: Path, error: OSError) -> BatchopsError:
-    """For a disk that is full, or a folder that is gone."""
+    """Return the error for a file that cannot be written: a disk is full, or a folder is gone."""
     return BatchopsError(
         f"{path} cannot be written: {error.strerror or error}. The batch was rolled back.",
         "make room or correct it, then run the same command again: it continues.",

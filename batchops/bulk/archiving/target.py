@@ -18,12 +18,12 @@ class Folder:
 
     @property
     def identity(self) -> str:
-        """What a job is known by."""
+        """What identifies the target in a job."""
         return f"folder {self.path}"
 
     @property
     def shown(self) -> str:
-        """For people and commands."""
+        """The target for people and commands."""
         return f"{self.path}/"
 
 
@@ -35,12 +35,12 @@ class OwnTable:
 
     @property
     def identity(self) -> str:
-        """What a job is known by."""
+        """What identifies the target in a job."""
         return f"table {self.name}"
 
     @property
     def shown(self) -> str:
-        """For people and commands."""
+        """The target for people and commands."""
         return self.name
 
 
@@ -49,17 +49,17 @@ class OtherTable:
     """A table of another database."""
 
     url: str
-    """As it was given; it holds no password."""
+    """The URL as it was given; it holds no password."""
     name: str
 
     @property
     def identity(self) -> str:
-        """What a job is known by."""
+        """What identifies the target in a job."""
         return f"table {self.shown}"
 
     @property
     def shown(self) -> str:
-        """For people and commands."""
+        """The target for people and commands."""
         return f"{self.url}#{self.name}"
 
 
@@ -71,12 +71,12 @@ class Bucket:
 
     @property
     def identity(self) -> str:
-        """What a job is known by."""
+        """What identifies the target in a job."""
         return str(self.address)
 
     @property
     def shown(self) -> str:
-        """For people and commands."""
+        """The target for people and commands."""
         return str(self.address)
 
 
@@ -99,7 +99,7 @@ def _other(text: str) -> OtherTable:
 
 
 def target_of(text: str) -> Target:
-    """What the text means: a folder ends with / or begins with a path; a bare name is a table."""
+    """Return what the text means: a folder ends with / or begins with a path; a bare name is a table."""
     text = text.strip()
     if not text:
         raise UsageError("--to is empty.", "name a folder (archive/) or a table (events_archive).")

@@ -36,12 +36,12 @@ from batchops.runtime.refusal import Refusal
 from batchops.runtime.retry import retrying
 
 _FIRST_ROWS = 4
-"""That the first statement reads: nothing is known of their size yet, and each of the next reads twice as many."""
+"""How many rows the first statement reads, as their size is unknown yet; each of the next reads twice as many."""
 
 
 @dataclass(frozen=True)
 class BucketArchive:
-    """Rows go into objects of this bucket."""
+    """A planned archive in the objects of a bucket."""
 
     destination: S3Destination
     table: Table
@@ -79,7 +79,7 @@ class BucketArchive:
 
 
 class OpenBucket:
-    """The same while the run is at work."""
+    """The archive during a run: its segments, and the strategies that take rows from them."""
 
     def __init__(self, archive: BucketArchive, sealer: Sealer, database: Database, run: Run) -> None:
         self._archive = archive
@@ -96,18 +96,18 @@ class OpenBucket:
         self._strategies: list[UploadedRows] = []
 
     def found_by(self, strategy: Strategy) -> Strategy:
-        """Rows that are in the bucket, of those that this strategy finds."""
+        """Return a strategy whose batches are rows that are in the bucket already; `strategy` finds them before."""
         own = self._archive
         made = UploadedRows(strategy, self._uploads, self._database.backend, own.followed, stay=own.keep)
         self._strategies.append(made)
         return made
 
     def execution(self, operation: Operation) -> Execution:
-        """One worker's."""
+        """Return the execution of one worker."""
         return UploadedExecution(self._database, operation, self._archive, self._sealer.ledger, self._decided)
 
     def settle_left(self) -> set[int]:
-        """Settle segments of this and earlier processes to which nobody adds any more; the runs they are of."""
+        """Settle segments of this and earlier processes to which nobody adds rows any more. Return their runs."""
         runs = {self._run.run}
         for run, parts in self._sealer.left_behind():
             for spool in parts:
@@ -116,9 +116,9 @@ class OpenBucket:
         return runs
 
     def close(self, ending: Ending) -> Ending:
-        """Settle all, and list the run's segments."""
+        """Settle all segments, and list those of the run."""
         try:
-            if ending.reason == "locked":  # they are another process's now
+            if ending.reason == "locked":  # the segments are another process's now
                 return ending
             retrying(0 if ending.reason == "signal" else self._archive.retry_seconds, self._finish)
         except BatchopsError as error:
@@ -132,7 +132,7 @@ class OpenBucket:
         return ending
 
     def archived(self) -> Archived:
-        """Of the whole run."""
+        """Return what the whole run has archived, for its summary."""
         ledger, to = self._sealer.ledger, self._archive.destination.shown
         with ledger.database.reading() as connection:
             sealed = spools.records(connection, ledger, self._run.run)
@@ -155,9 +155,9 @@ class OpenBucket:
 
 
 class UploadedExecution(DirectExecution):
-    """One worker's: the DELETE, and in its transaction what became of the segment's rows.
+    """Executes the batches of one worker: deletes rows, and records in the same transaction what became of them.
 
-    Where rows stay in their table, those that the segment has are copied, which is all.
+    If rows stay in their table, they are in the segment already, and nothing is left to do.
     """
 
     lazy = False
@@ -173,11 +173,11 @@ class UploadedExecution(DirectExecution):
         self._recorded: UploadedSelection | None = None
 
     def begin(self, worker: Worker) -> None:  # noqa: ARG002  the protocol's shape
-        """What was tried before was rolled back."""
+        """Forget what was tried before, as it was rolled back."""
         self._deleted, self._recorded = set(), None
 
     def work(self, connection: sa.Connection, batch: Batch) -> int:
-        """Rows that are not in the segment as they are stay."""
+        """Delete the batch's rows; RowRefusedError for a row that the segment cannot hold exactly, which stays."""
         if batch.where is None:
             return 0
         selection = _of(batch)
@@ -192,7 +192,7 @@ class UploadedExecution(DirectExecution):
         return rows
 
     def record(self, connection: sa.Connection, batch: Batch, after: Worker) -> None:
-        """Which rows of the segment are decided, and which of them stay."""
+        """Record which rows of the segment are decided, and which of these stay."""
         selection = _of(batch)
         part, one = selection.part, selection.segment
         if self._deleted:
@@ -208,7 +208,7 @@ class UploadedExecution(DirectExecution):
         self._recorded = selection
 
     def committed(self) -> None:
-        """A segment whose last row is decided now is settled before the next batch."""
+        """Note a segment whose last row is decided now: it is settled before the next batch."""
         recorded, self._recorded = self._recorded, None
         if recorded is not None and recorded.last:
             self._all_decided(recorded)

@@ -31,14 +31,14 @@ from batchops.runtime.lease import Lease
 from batchops.runtime.refusal import Refusal
 
 Brought = dict[bytes, bytes]
-"""Rows by their lines here, each as it is loaded there."""
+"""Maps the line of a row here to its line as it is loaded there."""
 _OTHER_CONTENT = "its key is there already with other content, or its values would change there"
 _NO_KEY = "its key is NULL, by which nothing could be found there"
 
 
 @dataclass(frozen=True)
 class DatabaseArchive:
-    """Rows go into a table of another database."""
+    """A planned archive in a table of another database."""
 
     source: Table
     address: DatabaseAddress
@@ -55,12 +55,12 @@ class DatabaseArchive:
     pinned: dict[str, Any] = field(default_factory=dict)
 
     def open(self, database: Database, ledger: Ledger, run: Run, held: Lease) -> "OpenDatabase":  # noqa: ARG002
-        """Connections open with the first batch."""
+        """Return the open archive; connections to the other database open with the first batch."""
         return OpenDatabase(self, database)
 
 
 class OpenDatabase:
-    """The same while the run is at work."""
+    """The archive during a run, with the other database."""
 
     def __init__(self, archive: DatabaseArchive, database: Database) -> None:
         self._archive = archive
@@ -68,11 +68,11 @@ class OpenDatabase:
         self._other = connect(archive.address, archive.timeouts, archive.workers)
 
     def found_by(self, strategy: Strategy) -> Strategy:
-        """As they are found."""
+        """Return the strategy unchanged: rows are archived in the batches that it finds."""
         return strategy
 
     def execution(self, operation: Operation) -> Execution:
-        """One worker's, with a connection of its own."""
+        """Return the execution of one worker, with a connection of its own."""
         return CopyExecution(self._database, operation, self._archive, self._other)
 
     def close(self, ending: Ending) -> Ending:
@@ -81,16 +81,16 @@ class OpenDatabase:
         return ending
 
     def archived(self) -> Archived:
-        """Where the rows are."""
+        """Return where the rows are, for the run's summary."""
         return Archived(self._archive.shown, None, None, 0, None, None)
 
 
 class CopyExecution(DirectExecution):
-    """One worker's: read here, inserted, read back and committed there; then deleted here, as it was read.
+    """Executes the batches of one worker: rows are read here, inserted, read back and committed there, deleted here.
 
-    No lock is held here meanwhile. A row that others changed since it was read is taken back there, and brought anew.
-    A crash between the two commits leaves the batch's rows in both: read and brought once more, they are found there
-    with the same content.
+    No lock is held here meanwhile. A row that others changed since it was read is removed there, and brought anew.
+    A crash between the two commits leaves the batch's rows in both databases. They are read and brought once more,
+    and found there with the same content.
     """
 
     lazy = False
@@ -104,16 +104,16 @@ class CopyExecution(DirectExecution):
         assert lines is not None  # the plan refuses a database without it
         self._lines = lines
         self._brought: list[Brought] = []
-        """Of the batch in hand: rows that were not there before it, commit for commit there."""
+        """The rows of the batch in hand that were not there before it, for each commit there."""
 
     def begin(self, worker: Worker) -> None:  # noqa: ARG002  the protocol's shape
-        """What the last try brought is taken back: its rows were not deleted here."""
+        """Take back what the last try brought, as its rows were not deleted here."""
         while self._brought:
             self._take_back(self._brought[-1])
             self._brought.pop()
 
     def work(self, connection: sa.Connection, batch: Batch) -> int:
-        """Rows of a part that is undone here are taken back there; after other errors the next `begin` does it."""
+        """Change the rows. If a part is refused and undone here, take it back there; else the next `begin` does."""
         before = len(self._brought)
         try:
             return super().work(connection, batch)
@@ -140,16 +140,16 @@ class CopyExecution(DirectExecution):
         return len(gone)
 
     def record(self, connection: sa.Connection, batch: Batch, after: Worker) -> None:  # noqa: ARG002
-        """The rows are there; a column that nobody knew of would be gone with them."""
+        """Check for a new column of the table, which would be deleted without being archived."""
         source = self._archive.source
         refuse_other_columns(connection, self._lines, source, source.column_names)
 
     def committed(self) -> None:
-        """The rows are there, and no longer here."""
+        """Note that the rows are there, and no longer here."""
         self._brought = []
 
     def _bring(self, lines: Sequence[bytes]) -> None:
-        """Commit rows there, where their keys are not there yet, and compare all with what is there then."""
+        """Commit the rows there whose keys are not there yet, and compare all rows with what is there then."""
         if not lines:
             return
         own, loading = self._archive, self._other.backend.row_loading
@@ -166,7 +166,7 @@ class CopyExecution(DirectExecution):
                 loading.merge(there, staged, own.into, own.matched.targets, own.key, "skip")
                 if self._found(there, staged) != Counter(map(own.matched.comparable, loaded)):
                     raise RowRefusedError(_OTHER_CONTENT)
-                # Before the COMMIT, whose answer may be lost.
+                # Noted before the COMMIT, whose answer may be lost.
                 new = {line: loaded for line, loaded in pairs if own.matched.comparable(loaded) not in before}
                 self._brought.append(new)
         except DBAPIError as error:
@@ -184,7 +184,7 @@ class CopyExecution(DirectExecution):
         return staged
 
     def _found(self, there: sa.Connection, staged: sa.TableClause) -> Counter[tuple[bytes | None, ...]]:
-        """The rows there with the keys of the staged ones."""
+        """Return the rows there that have the keys of the staged ones."""
         own = self._archive
         rows = with_same_keys(own.into, staged, own.key, own.matched.targets)
         lines = self._other.backend.row_loading.lines(
@@ -198,7 +198,7 @@ class CopyExecution(DirectExecution):
         return sa.exists(sa.select(sa.literal_column("1")).select_from(staged).where(*pairs))
 
     def _take_back(self, brought: Brought) -> None:
-        """Remove rows that one commit there has brought, as they were not deleted here; unless others changed them."""
+        """Remove the rows that one commit brought there, as they were not deleted here; unless others changed them."""
         if not brought:
             return
         try:

@@ -39,7 +39,7 @@ _LEFT_OPEN = ("locked", "signal")
 
 @dataclass(frozen=True)
 class FolderArchive:
-    """Rows go into this folder."""
+    """A planned archive in a folder."""
 
     path: Path
     tables: tuple[PlannedTable, ...]
@@ -56,7 +56,7 @@ class FolderArchive:
     """What the process that continues the run must know."""
 
     def open(self, database: Database, ledger: Ledger, run: Run, held: Lease) -> "OpenFolder":
-        """Claim the folder, and look after what earlier processes left."""
+        """Claim the folder, and return the open archive."""
         folder, destination = self.path / FOLDER, FolderDestination(self.path)
         with ledger.database.reading() as connection:
             database_id = ledger.database_id(connection)
@@ -72,7 +72,7 @@ class FolderArchive:
 
 
 class OpenFolder:
-    """The same while the run is at work."""
+    """The archive during a run: its spools, the thread that seals them, and the run in the ledger."""
 
     def __init__(self, archive: FolderArchive, sealer: Sealer, database: Database, run: Run) -> None:
         self._archive = archive
@@ -98,11 +98,11 @@ class OpenFolder:
         )  # fmt: skip
 
     def found_by(self, strategy: Strategy) -> Strategy:
-        """As they are found."""
+        """Return the strategy unchanged: rows are archived in the batches that it finds."""
         return strategy
 
     def execution(self, operation: Operation) -> Execution:
-        """One worker's, with spools of its own."""
+        """Return the execution of one worker, with spools of its own."""
         made = SpoolExecution(self._spooling, operation)
         self._executions.append(made)
         return made
@@ -129,7 +129,7 @@ class OpenFolder:
         return ending
 
     def archived(self) -> Archived:
-        """Of the whole run."""
+        """Return what the whole run has archived, for its summary."""
         ledger, to = self._sealer.ledger, str(self._archive.path)
         with ledger.database.reading() as connection:
             sealed = spools.records(connection, ledger, self._run.run)
@@ -143,7 +143,7 @@ class OpenFolder:
 
     @property
     def _restored(self) -> str:
-        """What of the folder a restore gives back."""
+        """The option of `batchops restore` that selects the rows of this run."""
         root, *children = self._archive.tables
         return f"--of-run {self._run.run}" if children else f"--table {root.table.label}"
 

@@ -34,51 +34,51 @@ _VETO = "a trigger left the row in the table, without an error"
 
 @dataclass(frozen=True)
 class TableArchive:
-    """Rows go into this table."""
+    """A planned archive in a table of the same database."""
 
     source: Table
     into: Table
     names: tuple[str, ...]
     columns: tuple[ExactColumn, ...]
-    """Those of the source that go into columns of these names."""
+    """The columns of the source that go into the columns `names`."""
     key: tuple[str, ...]
-    """By which a row that stays is found in both; empty for none."""
+    """The key by which a row that stays is found in both tables; empty if rows do not stay."""
     facts: tuple[tuple[str, str], ...]
     refusals: Sequence[Refusal]
     warnings: tuple[str, ...]
     pinned: dict[str, Any] = field(default_factory=dict)
 
     def open(self, database: Database, ledger: Ledger, run: Run, held: Lease) -> "OpenTable":  # noqa: ARG002
-        """Nothing is to be prepared."""
+        """Return the open archive; nothing has to be prepared."""
         return OpenTable(self, database)
 
 
 class OpenTable:
-    """The same while the run is at work."""
+    """The archive during a run."""
 
     def __init__(self, archive: TableArchive, database: Database) -> None:
         self._archive = archive
         self._database = database
 
     def found_by(self, strategy: Strategy) -> Strategy:
-        """As they are found."""
+        """Return the strategy unchanged: rows are archived in the batches that it finds."""
         return strategy
 
     def execution(self, operation: Operation) -> Execution:
-        """The same for all workers."""
+        """Return the execution of one worker: a move, or a copy if the rows stay."""
         return (MoveExecution if operation.removes else CopyExecution)(self._database, operation, self._archive)
 
     def close(self, ending: Ending) -> Ending:
-        """Nothing is open."""
+        """Return the ending unchanged, as nothing is open."""
         return ending
 
     def archived(self) -> Archived:
-        """Where the rows are."""
+        """Return where the rows are, for the run's summary."""
         return Archived(self._archive.into.label, None, None, 0, None, None)
 
 
 class MoveExecution(DirectExecution):
-    """INSERT and DELETE of the same rows, both or neither."""
+    """Executes INSERT and DELETE for the same rows: both are committed, or neither."""
 
     one_statement = False
 
@@ -88,7 +88,7 @@ class MoveExecution(DirectExecution):
         self._moves = database.backend.row_moves
 
     def record(self, connection: sa.Connection, batch: Batch, after: Worker) -> None:  # noqa: ARG002  the shape
-        """Both are written; a column that nobody knew of would be gone with the rows."""
+        """Check, after both statements, for a new column or trigger: the archive would lack deleted values."""
         lines, source = self._database.backend.row_lines, self._archive.source
         if lines is not None:
             refuse_other_columns(connection, lines, source, source.column_names)
@@ -116,7 +116,7 @@ class MoveExecution(DirectExecution):
 
 
 class CopyExecution(MoveExecution):
-    """INSERT of the rows whose keys are not there; all are compared with what is there then."""
+    """Inserts the rows whose keys are not there yet, and compares all with what is there then."""
 
     def _carried_out(self, connection: sa.Connection, batch: Batch, statement: Statement) -> int:
         assert isinstance(statement, sa.Select)  # the rows stay
@@ -147,7 +147,7 @@ def _same(key: Sequence[str], there: sa.FromClause, table: Table) -> list[sa.Col
 def table_archive(
     preparing: Preparing, spec: ArchiveSpec, target: OwnTable, columns: Sequence[ExactColumn]
 ) -> TableArchive:  # fmt: skip
-    """The archive in a table as it is planned; UsageError where there is no such table."""
+    """Return the planned archive in a table of the same database; UsageError if there is no such table."""
     database, connection, source = preparing.database, preparing.connection, preparing.found.table
     try:
         into = find_table(connection, database.backend, target.name)
@@ -201,7 +201,7 @@ def _refusals(
 def _differences(
     preparing: Preparing, into: Table, names: Sequence[str], columns: Sequence[ExactColumn]
 ) -> Iterator[Refusal]:  # fmt: skip
-    """Columns that would not have the same values there."""
+    """Yield a refusal for each column that would not have the same values there."""
     there = {one.name: one for one in preparing.database.backend.exact_columns.columns(preparing.connection, into)}
     for column in columns:
         other = there.get(column.name)
@@ -219,5 +219,5 @@ def _differences(
 
 
 def _charset(column: ExactColumn) -> str:
-    """MySQL's; other databases have one for all columns."""
+    """Return the column's character set in MySQL; empty elsewhere, as other databases have one for all columns."""
     return (column.collation or "").partition("_")[0] if "_" in (column.collation or "") else ""

@@ -22,7 +22,7 @@ _PLACES = 40
 
 @dataclass(frozen=True, kw_only=True)
 class UploadedSelection(Selection):
-    """Rows that this very transaction has locked, and found as they are in the segment."""
+    """Rows that the same transaction has locked, and found as they are in the segment."""
 
     segment: InHand
     part: Part
@@ -33,15 +33,15 @@ class UploadedSelection(Selection):
 
     @property
     def clause(self) -> sa.ColumnElement[bool]:
-        """None is asked again: the condition held as they were copied, and they are the same."""
+        """Always true: the condition held when the rows were copied, and the proof shows that they have not changed."""
         return sa.true()
 
 
 class UploadedRows:
-    """Copies what another strategy finds, before any transaction, and gives these rows batch by batch.
+    """Copies the rows that another strategy finds, before any transaction, and returns them batch by batch.
 
-    A range's token says how far its segment is decided. Another process does not know that segment: it copies what is
-    left of the range anew.
+    A range's token tells how far its segment is decided. Another process does not know that segment: it copies the
+    rest of the range anew.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class UploadedRows:
         self.another_pass, self.ahead = inner.another_pass, inner.ahead
 
     def ready(self, cursor: Cursor) -> float:
-        """Settle what is decided; copy and upload the next rows, unless they are in hand."""
+        """Settle decided segments; copy and upload the next rows, unless they are in hand. Return the seconds spent."""
         begun = time.perf_counter()
         self._uploads.settle_decided()
         if cursor.over:
@@ -69,12 +69,12 @@ class UploadedRows:
         return time.perf_counter() - begun
 
     def next(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
-        """The next rows of the segment that are still as it has them."""
+        """Return the next rows of the segment that are unchanged in the table."""
         if cursor.over:
             return None
         range_ = cursor.ranges[0]
         one = self._in_hand.get(_bare(range_))
-        if one is None:  # only asked where copying has failed, to find the row that is the cause
+        if one is None:  # called only if copying has failed, to find the row that is the cause
             return self._inner.next(connection, cursor, replace(size, unlocked=True))
         start = _start(range_, one)
         part = one.rows.part(start, min(size.rows, self._backend.keys.longest_list))
@@ -97,12 +97,12 @@ class UploadedRows:
         )  # fmt: skip
 
     def forget(self, one: InHand) -> None:
-        """All its rows are decided."""
+        """Forget the segment, as all its rows are decided."""
         for range_ in [range_ for range_, other in [*self._in_hand.items()] if other is one]:
             self._in_hand.pop(range_, None)
 
     def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:
-        """Behind what is copied: each of those rows belongs to one segment."""
+        """Split the range behind the copied rows: each of those belongs to one segment."""
         one = self._in_hand.get(_bare(range_))
         if one is None:
             return self._inner.split(connection, _bare(range_))
@@ -116,18 +116,18 @@ class UploadedRows:
         return kept, halves[1]
 
     def relocated(self, connection: sa.Connection, cursor: Cursor) -> None:
-        """Never: a key means the same wherever its row lies."""
+        """Return None: a key names the same row wherever the row lies."""
 
     def first(self, connection: sa.Connection, cursor: Cursor) -> Batch | None:
-        """As they are found."""
+        """Return the first batch of the strategy that finds the rows."""
         return self._inner.first(connection, cursor)
 
     def _looked_up(
         self, connection: sa.Connection, one: InHand, rows: Sequence[CopiedRow], size: Size
     ) -> tuple[list[KeyValue], list[KeyValue], list[KeyValue]]:  # fmt: skip
-        """Keys of the rows that are as they were copied, and locked now; that others hold; that they changed.
+        """Return the keys of rows that are as they were copied, and locked now; that others hold; that others changed.
 
-        One that is gone is nobody's any more; what the segment has of it does not count.
+        Rows that are gone are in none of these; what the segment has of them does not count.
         """
         if not rows or self._stay:
             return [row.key for row in rows], [], []
@@ -156,7 +156,7 @@ def _bare(range_: Range) -> Range:
 
 
 def _start(range_: Range, one: InHand) -> int:
-    """How many rows of the segment are decided."""
+    """Return how many rows of the segment are decided."""
     token = range_.token or 0
     return token & ((1 << _PLACES) - 1) if token >> _PLACES == one.number else 0
 
@@ -167,7 +167,7 @@ def _at(cursor: Cursor, one: InHand, row: int) -> Cursor:
 
 
 def _behind(cursor: Cursor, one: InHand) -> Cursor:
-    """Behind the whole segment."""
+    """Return the cursor behind the whole segment."""
     first, *rest = cursor.ranges
     if one.end is None or (not one.end.keys and one.end.after == first.upto):
         return cursor.finished_range()

@@ -1,6 +1,6 @@
 """Segments of a run on their way into a bucket: copied, uploaded and read back, and then decided row by row.
 
-No lock is held while that goes on: whether a row is still the one that was copied is asked as it is deleted.
+No lock is held meanwhile. Whether a row is still the one that was copied is checked when it is deleted.
 """
 
 import secrets
@@ -33,19 +33,19 @@ from batchops.ledger.spools import MODULUS, Spool
 from batchops.runtime.batch_size import Size
 
 FEWEST, MOST = 100, 200_000
-"""Rows of the table that one statement reads, as far as they are small."""
+"""How many rows of the table one statement reads, at the least and at the most, if they are small."""
 MOST_FOUND, MOST_BYTES = 4_000, 1 << 20
-"""Of the rows that one statement gives: how many, and of what size."""
+"""How many rows one statement should return, and how many bytes."""
 SHORT = 0.5
-"""Seconds of a statement below which the next one may read more."""
+"""If a statement takes fewer seconds, the next one may read more."""
 NEVER = 1 << 62
-"""A length that no segment has: of one that was given up."""
+"""The length of a segment that was given up; no other segment has it."""
 EVERY_ROW = ((0, NEVER),)
 """All rows of a segment, however many."""
 
 
 def proof_of(value: object) -> bytes | str:
-    """A proof, whether it came as the server's own text or as the driver's value."""
+    """Return a proof in one form, whether the server's text or the driver's value is given."""
     return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else str(value)
 
 
@@ -54,26 +54,26 @@ class InHand:
     """A segment that this process has copied; its rows are still in their table."""
 
     spool: str
-    """What the ledger knows it by."""
+    """Its name in the ledger."""
     table: Table
     """The table, or the partition that its rows are in."""
     end: Range | None
-    """What is left of its range behind it; None: nothing."""
+    """What is left of its range behind the segment; None: nothing."""
     rows: CopiedRows = field(default_factory=CopiedRows)
     read: int = 0
-    """Rows that were looked at for it."""
+    """How many rows were looked at for it."""
     bytes: int = 0
-    """Of the lines in it."""
+    """The bytes of the lines in it."""
     digest: RowsDigest = field(default_factory=RowsDigest)
-    """Of these lines, as they came."""
+    """The digest of these lines, as they came."""
     path: Path | None = None
-    """Its file, as long as it is here."""
+    """Its file, as long as it is on this machine."""
     record: SegmentRecord | None = None
-    """None: there is nothing to upload."""
+    """The record of its file; None if there is nothing to upload."""
     number: int = 0
     name: str = ""
     sent: bool = False
-    """Whether it may be deleted from the table."""
+    """Whether it is uploaded, so that its rows may be deleted from the table."""
 
 
 @dataclass(frozen=True)
@@ -84,17 +84,17 @@ class Copying:
     source: Table
     table: ArchivedTable
     key: tuple[str, ...]
-    """By which rows are found again."""
+    """The columns by which rows are found again."""
     segment_format: SegmentFormat
     format: RowFormat
     segment_size: int
     most_rows: int | None
-    """That the run may archive."""
+    """The most rows that the run may archive; None: no limit."""
     rows_at_first: int
 
 
 class Uploads:
-    """Those of all workers of a process."""
+    """The segments of all workers of a process."""
 
     def __init__(self, copying: Copying, sealer: Sealer, run: int) -> None:
         self._own = copying
@@ -104,7 +104,7 @@ class Uploads:
         self._guard = threading.Lock()
 
     def copy(self, strategy: Strategy, cursor: Cursor) -> InHand:
-        """Copy the next rows of the range in hand into a file of this machine, which has given them back."""
+        """Copy the next rows of the range in hand into a file of this machine, which is read back."""
         ending = self._own.segment_format.ending
         spool = f"{self._run}-{secrets.token_hex(8)}.{ending}"
         one = InHand(spool, self._own.source, cursor.ranges[0])
@@ -123,7 +123,7 @@ class Uploads:
         return one
 
     def send(self, one: InHand) -> None:
-        """Upload it, unless that is done: after an error it goes on where it was."""
+        """Upload the segment, unless that is done; after an error, continue where it was."""
         if one.sent:
             return
         if one.record is None:
@@ -143,13 +143,13 @@ class Uploads:
         one.sent = True
 
     def decided(self, one: InHand) -> None:
-        """Each of its rows is deleted, or stays."""
+        """Note that each row of the segment is decided: it is deleted, or it stays."""
         one.rows.close()
         with self._guard:
             self._decided.append(one)
 
     def settle_decided(self) -> None:
-        """Say of the segments of this process that are decided which of their rows were deleted."""
+        """Record in the bucket, for decided segments of this process, which of their rows were deleted."""
         while True:
             with self._guard:
                 if not self._decided:
@@ -163,7 +163,7 @@ class Uploads:
                 raise
 
     def settle(self, run: int, spool: Spool) -> None:
-        """Say of a segment to which no process adds any more which of its rows were deleted; the others stay."""
+        """Record in the bucket, for a segment that no process works on, which rows were deleted; the others stay."""
         sealer, destination = self._sealer, self._sealer.destination
         number = spool.segment
         assert number is not None  # it has one from the start
@@ -176,7 +176,7 @@ class Uploads:
             self._give_up(name, spool)
             return
         rows = sidecar.record.rows
-        with sealer.fenced() as connection:  # before it is said: a process that has lost its lease says nothing
+        with sealer.fenced() as connection:  # before it is recorded: a process that has lost its lease records nothing
             spool = spools.close(connection, sealer.ledger, spool, rows)
         left = merged(spool.left)
         stayed = sum(behind - first for first, behind in left)
@@ -200,7 +200,7 @@ class Uploads:
             self.settle(self._run, spool)
 
     def _give_up(self, name: str, spool: Spool) -> None:
-        """It has no record, so that nothing of it was deleted; should one still come, no row of it counts."""
+        """Give up a segment without a record: no row of it was deleted. If one still comes, no row of it counts."""
         if spool.rows:
             raise IntegrityError(
                 f"{record_name(name)} is gone, though {spool.rows:,} rows of its segment were deleted.",
@@ -213,7 +213,7 @@ class Uploads:
             spools.drop(connection, self._sealer.ledger, spool)
 
     def _numbered(self, name: str) -> int:
-        """Its number in the run; the ledger knows of it before it is in the bucket."""
+        """Return the segment's number in the run. The ledger knows the segment before it is in the bucket."""
         ledger, spool = self._sealer.ledger, Spool(self._run, name, 0, 0, 0)
         with self._sealer.fenced() as connection:
             if spools.known(connection, ledger, self._run, name) is None:
@@ -226,7 +226,7 @@ class Uploads:
         return segment_name(self._own.table.label, run, number, format, token)
 
     def _lines(self, one: InHand, strategy: Strategy, cursor: Cursor) -> Iterator[bytes]:
-        """Read until the segment is full, each statement in a transaction of its own."""
+        """Yield lines until the segment is full; each statement has a transaction of its own."""
         own, rows = self._own, self._own.rows_at_first
         rest = Cursor((cursor.ranges[0],), cursor.passes, cursor.base)
         while not rest.over and one.bytes < own.segment_size and (most := self._room(one)) > 0:
@@ -259,7 +259,7 @@ class Uploads:
         return MOST if self._own.most_rows is None else self._own.most_rows - len(one.rows)
 
     def _read(self, connection: sa.Connection, batch: Batch) -> list[ReadRow]:
-        """Key, proof and values of each row, by one statement, so that they belong together."""
+        """Read key, proof and values of each row, by one statement, so that they belong together."""
         backend, table = self._own.database.backend, batch.selection.table
         keys = [backend.keys.out(table, name).label(f"batchops_k{i}") for i, name in enumerate(self._own.key)]
         proof = backend.row_lists.proof(table).label("batchops_proof")
@@ -270,7 +270,7 @@ class Uploads:
         return backend.row_lines.rows(connection, rows, table, self._own.table.columns)
 
     def _kept(self, one: InHand, found: Sequence[ReadRow]) -> list[bytes]:
-        """The lines that go into the segment; a row whose values it cannot hold exactly stays, with the reason."""
+        """Return the lines that go into the segment. A row whose values it cannot hold exactly stays, with a reason."""
         exact = [row.line for row in found if not row.reason]
         places = [place for place, row in enumerate(found) if not row.reason]
         reasons = {place: row.reason for place, row in enumerate(found) if row.reason}
