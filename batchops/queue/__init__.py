@@ -1,1 +1,1 @@
-"""Tables as queues: which rows are pending, who holds them, how often each was tried."""
+"""Tables as queues: which rows are pending, who holds them, and how often each was tried."""

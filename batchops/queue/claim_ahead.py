@@ -1,4 +1,4 @@
-"""The claim of a worker's next batch, made in the transaction that finalises the one before."""
+"""Claims a worker's next batch in the transaction that finalises the batch before it."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -13,45 +13,46 @@ from batchops.runtime.batch_size import Size
 
 
 class ClaimAhead:
-    """One BEGIN, one COMMIT and one wait for the disk serve two batches.
+    """Claims the next batch ahead: one BEGIN, one COMMIT and one wait for the disk serve two batches.
 
-    The rows are leased as by any claim, and are released where their batch does not follow at once after all.
+    The rows are leased as in any claim. They are released if their batch does not follow at once.
     """
 
     def __init__(self, database: Database, claims: Claims) -> None:
         self._database = database
         self._claims = claims
-        self._sent: Claim | None = None
-        """Claimed by the transaction that is under way."""
+        self._current: Claim | None = None
+        """The claim of the current transaction."""
         self._doubtful: Claim | None = None
-        """Claimed by an earlier one, which failed, or whose COMMIT had no answer."""
+        """The claim of an earlier transaction, which failed or whose COMMIT had no answer."""
         self._ready: Claim | None = None
+        """The claim of a transaction that has committed."""
         self.failed = False
-        """Whether the transaction failed in this claim: the batch before is finalised alone then."""
+        """Whether the transaction failed in this claim. If so, the batch before is finalised alone."""
         self._rested = False
-        """Whether the last batch did not follow at once: nor may the next one."""
+        """Whether the last batch did not follow at once, so that the next one may not either."""
 
     def begin(self) -> None:
-        """Another transaction begins: the one before it did not end well, if anything is left of it."""
-        self._doubtful, self._sent = self._sent or self._doubtful, None
+        """Note that a transaction begins. If a claim of the one before is left, that transaction did not commit."""
+        self._doubtful, self._current = self._current or self._doubtful, None
 
     def claim(self, connection: sa.Connection, rows: int) -> None:
-        """Claim up to so many rows, where nothing else has its turn before."""
+        """Claim up to that many rows, unless something else comes before them."""
         if self._rested or self.failed or self._doubtful is not None:
             self._rested = False
             return
         self.failed = True
-        self._sent = self._claims.ahead(connection, rows)
+        self._current = self._claims.ahead(connection, rows)
         self.failed = False
 
     def committed(self) -> None:
-        """The transaction has committed."""
+        """Note that the transaction has committed."""
         self.failed = False
-        if self._sent is not None:
-            self._ready, self._sent = self._claims.keep_ahead(self._sent), None
+        if self._current is not None:
+            self._ready, self._current = self._claims.keep_ahead(self._current), None
 
     def take(self, size: Size) -> Claim | None:
-        """What was claimed for this batch; where a limit has come meanwhile, no more than that allows."""
+        """Return the claim for this batch, and release rows above its size if a limit has lowered that meanwhile."""
         self._release_doubtful()
         if self._ready is not None:
             self._claims.low.look()
@@ -62,7 +63,7 @@ class ClaimAhead:
         return replace(claim, rows=claim.rows[: size.rows])
 
     def release(self) -> None:
-        """Release what was claimed: the batch does not follow, or not now."""
+        """Release the claimed rows, whose batch does not follow, or not now."""
         self._rested = True
         self._release_doubtful()
         if self._ready is not None:
@@ -71,14 +72,14 @@ class ClaimAhead:
             self._ready = None
 
     def _release_doubtful(self) -> None:
-        """The token of the rows tells whether they are leased."""
+        """Release the claim of a failed transaction; its token finds no rows if they were not leased."""
         self.begin()
         if self._doubtful is not None:
             self._release(self._doubtful)
             self._doubtful = None
 
     def _release(self, claim: Claim) -> None:
-        with suppress(BatchopsError):  # else the leases run out by themselves
+        with suppress(BatchopsError):  # if this fails, the leases expire by themselves
             with self._database.transaction() as connection:
                 self._claims.leases.release(connection, claim.token, claim.rows.keys)
             self._claims.released()

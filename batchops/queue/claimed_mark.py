@@ -1,4 +1,4 @@
-"""The mark that rows have while they are leased, and the values from before, by which it is undone."""
+"""The mark of --claimed in leased rows, and the former values that undo it."""
 
 import json
 from collections import defaultdict
@@ -14,13 +14,13 @@ from batchops.queue.queue import Queue, Row
 from batchops.queue.rows import Rows
 
 Groups = Mapping[str, Sequence[KeyValue]]
-"""Keys by what is kept of their rows; nearly all rows of a claim are alike in that."""
+"""Keys of rows by the text that is kept for them, which is the same for nearly all rows of a claim."""
 
 
 class ClaimedMark:
-    """Sets what --claimed says in rows that the transaction has locked, and undoes it.
+    """Sets the mark of --claimed in rows that the transaction has locked, and undoes it.
 
-    What is kept of a row is a JSON object: each marked column with its value before the claim and with the mark.
+    A JSON object is kept for each row: each marked column, with its value before the claim and its value as marked.
     """
 
     def __init__(self, backend: Backend, queue: Queue, rows: Rows) -> None:
@@ -30,7 +30,7 @@ class ClaimedMark:
         self._columns = tuple(dict.fromkeys(column for column, _ in queue.claimed))
 
     def set(self, connection: sa.Connection, rows: Sequence[Row]) -> tuple[Sequence[Row], Groups]:
-        """The rows as they are with the mark, and what is to be kept of them."""
+        """Set the mark; return the rows with it, and the texts to keep for them."""
         keys = [row.key for row in rows]
         before = self._kept(connection, keys, self._columns)
         self._rows.change(connection, self._rows.update(*self._queue.values(self._queue.claimed)), keys)
@@ -44,9 +44,9 @@ class ClaimedMark:
     def undo(
         self, connection: sa.Connection, kept: Mapping[KeyValue, str], *also: tuple[sa.ColumnElement[Any], Any]
     ) -> None:  # fmt: skip
-        """Give rows their values from before, column by column; not where others have changed the mark since.
+        """Give rows their former values, column by column, but not where others have changed the mark since.
 
-        `also` is set in the same statement.
+        The same statement sets `also`.
         """
         groups: dict[str, list[KeyValue]] = defaultdict(list)
         for key, text in kept.items():
@@ -61,10 +61,10 @@ class ClaimedMark:
     ) -> None:  # fmt: skip
         table = self._queue.table
         names = [name for name in both if name in table.column_names]
-        alike: dict[tuple[str, ...], list[KeyValue]] = defaultdict(list)
+        by_names: dict[tuple[str, ...], list[KeyValue]] = defaultdict(list)
         for key, now in self._kept(connection, keys, names).items():
-            alike[tuple(name for name in names if now[name] == both[name][1])].append(key)
-        for marked, some in alike.items():
+            by_names[tuple(name for name in names if now[name] == both[name][1])].append(key)
+        for marked, some in by_names.items():
             values = [
                 (self._queue.column(name), self._claims.restored(table.column(name), decode(both[name][0])))
                 for name in marked
@@ -75,14 +75,14 @@ class ClaimedMark:
     def _kept(
         self, connection: sa.Connection, keys: Sequence[KeyValue], names: Sequence[str]
     ) -> dict[KeyValue, dict[str, Any]]:
-        """The values as JSON, equal only where the values are."""
+        """Return the rows' values as JSON, which is equal only for equal values."""
         columns = [self._claims.kept(self._queue.table, name) for name in names]
         found = self._rows.of(connection, keys, columns)
         return {key: dict(zip(names, map(encode, values), strict=True)) for key, values in found.items()}
 
 
 def _parsed(text: str) -> dict[str, list[Any]] | None:
-    """None for what is not ours: a column of that name may be the application's."""
+    """Return the kept values; None for other text, since a column of that name may be the application's."""
     try:
         both = json.loads(text)
     except ValueError:

@@ -28,33 +28,33 @@ from batchops.runtime.lease import LeaseClock
 from batchops.runtime.threads import Threads
 
 MOST_RESCUED = 100
-"""Rows that are rescued together, to be tried alone one after the other."""
+"""The most rows that are rescued together. They are tried alone, one after the other."""
 RESCUE_EVERY = 1.0
-"""Seconds between two looks for lost leases."""
+"""The fewest seconds between two searches for lost leases."""
 RESCUE_SHARE = 60
-"""The next look comes no sooner than after this many times as long as the last one took."""
+"""The pause before the next search is at least this many times as long as the last search took."""
 DIED = "its worker's heartbeat stopped at {} attempts in a row, the last one with this row alone"
 
 
 @dataclass
 class HeldRows:
-    """Rows in progress, and the clock of their lease."""
+    """Leased rows, and the clock of their lease."""
 
     keys: Sequence[KeyValue]
     lease: LeaseClock
 
 
 class Claims:
-    """Claims rows and keeps their leases alive; the workers of a process share one."""
+    """Claims rows and renews their leases. The workers of a process share one object."""
 
     def __init__(
         self, database: Database, leases: Leases, *, lease: float, attempts: int, one_by_one: bool, in_order: bool,
         failed: Assignments = (), marked: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        """`one_by_one`: whether rows whose lease was lost may have caused that, and are tried alone.
+        """`one_by_one`: whether rows whose lease was lost are tried alone, as one of them may have caused that.
 
-        `failed`: what marks a row that is given up on. `marked`: whether rows have a mark while they are claimed.
+        `failed`: what marks a row that is given up. `marked`: whether rows have a mark while they are claimed.
         """
         self.database = database
         self.leases = leases
@@ -64,18 +64,18 @@ class Claims:
         self._failed = failed
         self._marked = marked
         self._undoable = False
-        """Whether a mark has been undone, for a trial."""
+        """Whether a trial has shown that a mark can be undone."""
         self._clock = clock
         self.low = QueueLowWaterMark(database, leases, clock, followed=in_order)
         self._held_rows: dict[str, HeldRows] = {}
         self._to_isolate: deque[tuple[Claim, Row]] = deque()
-        """Rescued rows that are still to be tried, each alone, with the claim that holds them."""
+        """Rescued rows that are still to be tried alone, with the claim that holds them."""
         self._guard = threading.Lock()
         self._rescuing = threading.Lock()
         self._rescue_at = 0.0
 
     def claim(self, rows: int) -> Claim | None:
-        """Up to so many rows; None where nothing is free and due, as far as the whole table goes."""
+        """Claim up to that many rows; return None if no row of the whole table is free and due."""
         claim = self._next_isolated()
         if claim is None and self._clock() >= self._rescue_at:
             claim = self._rescued(rows, self.low.mark())
@@ -85,7 +85,7 @@ class Claims:
         return claim
 
     def ahead(self, connection: sa.Connection, rows: int) -> Claim | None:
-        """Up to so many free rows, claimed in a transaction of the caller's; None where `claim` has more to do."""
+        """Claim up to that many free rows in the caller's transaction; return None if `claim` has other work first."""
         now = self._clock()
         if self._marked or self._to_isolate or now >= self._rescue_at:
             return None
@@ -94,32 +94,32 @@ class Claims:
         return Claim(token, by_columns(found), claimed_at=now) if found else None
 
     def keep_ahead(self, claim: Claim) -> Claim:
-        """Keep its leases alive, once it is committed."""
+        """Renew the leases of a claim made by `ahead`, from its commit on."""
         self.low.claimed(claim.rows.keys[-1])
         return self._keep(claim)
 
     def certain(self, claim: Claim) -> bool:
-        """Whether the lease cannot have run out since it was last renewed."""
+        """Whether the lease cannot have expired since it was last renewed."""
         held = self._held_rows.get(claim.token)
         return held is not None and held.lease.certain
 
     def leased(self) -> int:
-        """Rows that this process has leased."""
+        """Return the number of rows that this process has leased."""
         with self._guard:
             return sum(len(held.keys) for held in self._held_rows.values())
 
     def released(self) -> None:
-        """Rows of this process are free again."""
+        """Note that rows of this process are free again."""
         self.low.released()
 
     def finish(self, claim: Claim) -> None:
-        """The rows are finalised: no more heartbeats."""
+        """Stop renewing the leases of a claim that is finalised."""
         with self._guard:
             self._held_rows.pop(claim.token, None)
 
     @contextmanager
     def heartbeat(self, threads: Threads) -> Iterator[None]:
-        """Renew what is held three times in a lease's length, from a thread, until the block ends."""
+        """Renew the leases from a thread, three times in a lease's length, until the block ends."""
         try:
             with heartbeat(threads, self.seconds, self._held):
                 yield
@@ -154,7 +154,7 @@ class Claims:
     def _mark(
         self, connection: sa.Connection, token: str, rows: Sequence[Row]
     ) -> tuple[ClaimedRows, Mapping[KeyValue, str]]:
-        """The rows with the mark of a claim; why those have none for which the database refuses it."""
+        """Mark leased rows if there is --claimed; return them, and the reasons for rows whose mark is refused."""
         if not self._marked or not rows:
             return by_columns(rows), {}
         now: dict[KeyValue, Row] = {}
@@ -175,16 +175,16 @@ class Claims:
         return by_columns([now.get(row.key, row) for row in rows]), refused
 
     def _prove_undoable(self, connection: sa.Connection, token: str, row: Row) -> None:
-        """MarkRefusedError where a mark cannot be undone: a row that fails would stay marked, and be found no more.
+        """Raise MarkRefusedError if a mark cannot be undone: a row that fails would stay marked, and be found no more.
 
-        No trace of the trial is left, so that no trigger notes it.
+        A savepoint undoes the trial, with all that triggers did in it.
         """
         connection.exec_driver_sql("SAVEPOINT batchops_trial")
         try:
             with self.database.savepoint(connection):
                 self.leases.mark(connection, [row])
         except (RowRefusedError, DeniedError):
-            return  # told where it is marked
+            return  # the caller finds and reports this too
         try:
             with self.database.savepoint(connection):
                 self.leases.unmark(connection, token, [row.key])
@@ -230,7 +230,7 @@ class Claims:
         return self._next_isolated() if not dead_letters else Claim(_token(alone=True), dead_letters=dead_letters)
 
     def _next_isolated(self) -> Claim | None:
-        """The next of the rows that were rescued, held by itself from now on."""
+        """Return a claim of the next rescued row alone; None if there is none."""
         while True:
             with self._guard:
                 if not self._to_isolate:
@@ -250,7 +250,7 @@ class Claims:
                 return self._keep(Claim(alone, found, rescued=True, claimed_at=now, refused=claim.refused))
 
     def release_unclaimed(self) -> None:
-        """Release what was rescued and nobody came to; where that fails the leases run out by themselves."""
+        """Release rescued rows that no worker has tried. If that fails, their leases expire by themselves."""
         with self._guard:
             left, self._to_isolate = list(self._to_isolate), deque()
         for token in {claim.token for claim, _ in left}:
@@ -271,7 +271,7 @@ class Claims:
             with self.database.savepoint(connection):
                 return self.leases.dead_letter_poison(*poison, self._failed)
         except (RowRefusedError, DeniedError):
-            return self.leases.dead_letter_poison(*poison, ())  # better set aside unmarked than claimed without end
+            return self.leases.dead_letter_poison(*poison, ())  # better a dead letter without mark than endless claims
 
     def _keep(self, claim: Claim) -> Claim:
         with self._guard:
@@ -285,13 +285,13 @@ class Claims:
             return [(held.lease, partial(self._renew, token, held)) for token, held in self._held_rows.items()]
 
     def _renew(self, token: str, held: HeldRows) -> bool:
-        """Rows that another holds by now stay its: the token in the finalising transaction is what protects."""
+        """Renew a lease. Rows that another worker took stay its own: the finalising transaction checks the token."""
         with self.database.transaction() as connection:
             self.leases.renew(connection, token, held.keys, self.seconds)
         return True
 
 
 def _token(*, alone: bool) -> str:
-    """Which process, and a number of its own; no longer than 40 characters."""
+    """Return a new token, which names the process; it has at most 40 characters."""
     worker = f"{socket.gethostname()[:16]}.{os.getpid() % 10_000_000}"
     return f"{ALONE if alone else ''}{worker}.{secrets.token_hex(5)}"

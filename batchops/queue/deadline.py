@@ -1,4 +1,4 @@
-"""A call with a deadline."""
+"""Calls a function in another thread with a deadline."""
 
 import threading
 from collections.abc import Callable
@@ -10,22 +10,22 @@ T = TypeVar("T")
 Answer = tuple[Any, BaseException | None]
 
 MOST_HANGING = 8
-"""Calls that may hang in this process at one time; beyond that it only collects more of them."""
+"""Calls that may be left hanging in this process. Beyond that, continuing would only add more."""
 
 
 class DeadlinePassedError(Exception):
-    """The call did not come back in time, or was given up on; it may still be running."""
+    """The call did not return in time, or before the run had to end. It may still be running."""
 
 
 class CallThread:
-    """A thread that makes one call after the other: to start one for each takes longer than many a call."""
+    """A thread that makes one call after the other: starting a thread may take longer than a call."""
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         threading.Thread(target=self._run, name="batchops-handler", daemon=True).start()
 
     def call(self, work: Callable[[], Any]) -> SimpleQueue[Answer]:
-        """Begin the call; where its answer comes."""
+        """Start the call, and return the queue that its answer arrives in."""
         answers: SimpleQueue[Answer] = SimpleQueue()
 
         def run() -> None:
@@ -38,7 +38,7 @@ class CallThread:
         return answers
 
     def end(self) -> None:
-        """No call follows. One that hangs cannot be ended: the thread ends once that returns."""
+        """End the thread after the current call. A call that hangs cannot be ended: the thread ends once it returns."""
         self._calls.put(None)
 
     def _run(self) -> None:
@@ -47,7 +47,7 @@ class CallThread:
 
 
 class Deadline:
-    """Makes calls in threads of their own: one that hangs cannot be ended, only left behind."""
+    """Makes calls in other threads: a call that hangs cannot be ended, but it can be left behind."""
 
     def __init__(self, seconds: float, given_up: Callable[[], bool]) -> None:
         self.seconds = seconds
@@ -57,7 +57,7 @@ class Deadline:
         self._guard = threading.Lock()
 
     def call(self, work: Callable[[], T]) -> T:
-        """What `work` gives or raises."""
+        """Call `work`, and return or raise its result; raise DeadlinePassedError if it takes too long."""
         with self._guard:
             thread = self._idle.pop() if self._idle else None
         thread = thread or CallThread()

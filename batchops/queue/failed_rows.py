@@ -1,4 +1,4 @@
-"""The failed rows of a queue one by one: which, how often, why, when again; and how dead letters are redriven."""
+"""Lists the failed rows of a queue, with attempts, reason and next attempt, and redrives dead letters."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -22,22 +22,22 @@ from batchops.queue.rows import Rows
 T = TypeVar("T")
 _WHOLE = re.compile(r"-?\d+", re.ASCII)
 ROWS_PER_TRANSACTION = 1_000
-"""Rows that one transaction redrives, and names in one statement."""
+"""The most rows that one transaction redrives, and one statement names."""
 
 
 @dataclass(frozen=True)
 class FailedRow:
-    """One row whose last attempt failed."""
+    """A row whose last attempt failed."""
 
     key: KeyValue
     attempts: int
     reason: str
     next_seconds: float | None
-    """Until its next attempt, negative where that is due; None for a dead letter."""
+    """Seconds until its next attempt, negative if that is due; None for a dead letter."""
 
 
 class FailedRows:
-    """Reads and redrives them; `leases` says where their state is kept."""
+    """Reads and redrives failed rows. `leases` is the place that holds their state."""
 
     def __init__(self, database: Database, queue: Queue, leases: ColumnLeases | TableLeases) -> None:
         self._database = database
@@ -46,13 +46,16 @@ class FailedRows:
         self._rows = Rows(database.backend, queue, ())
 
     def listed(self, connection: sa.Connection, most: int) -> list[FailedRow]:
-        """The first of them: dead letters, then those whose next attempt is nearest."""
+        """Return the first failed rows: dead letters, then those with the nearest next attempt."""
         return self._found(connection, most, dead=False)
 
     def dead_letters(
         self, connection: sa.Connection, keys: Sequence[KeyValue] | None, most: int | None, *, chosen: bool
     ) -> list[KeyValue]:
-        """Keys of dead letters: those of `keys`, or all; with `chosen` those for which the queue's condition holds."""
+        """Return keys of dead letters: those among `keys`, or all.
+
+        With `chosen` only those for which the queue's condition holds.
+        """
         found = {row.key for row in self._found(connection, None, dead=True)}
         if keys is not None or chosen:
             found = set(self._which(connection, list(found if keys is None else keys), chosen=chosen)) & found
@@ -61,7 +64,10 @@ class FailedRows:
     def redrive(
         self, assignments: Assignments, keys: Sequence[KeyValue] | None, most: int | None, *, chosen: bool
     ) -> int:  # fmt: skip
-        """Make dead letters pending with no attempts counted: as for `dead_letters`; how many."""
+        """Make dead letters pending again, with no attempts counted; return how many.
+
+        The parameters choose them as in `dead_letters`.
+        """
         if keys is None and not chosen:
             return self._redrive_any(assignments, most)
         with self._database.reading() as connection:
@@ -104,7 +110,7 @@ class FailedRows:
     def _keys(
         self, connection: sa.Connection, names: Sequence[str], row_name: sa.ColumnElement[Any]
     ) -> dict[str, KeyValue]:  # fmt: skip
-        """The keys of rows by the names that the lease table has for them; a row that was deleted has none."""
+        """Return the keys of rows by their names in the lease table; without rows that were deleted."""
         columns = [*self._rows.out(), row_name]
         query: sa.Select[Any] = sa.select(*(column.label(f"c{i}") for i, column in enumerate(columns)))
         query = query.select_from(self._queue.table.called)
@@ -115,7 +121,7 @@ class FailedRows:
         }
 
     def _which(self, connection: sa.Connection, keys: Sequence[KeyValue], *, chosen: bool) -> Iterator[KeyValue]:
-        """Those of the keys that are in the table, as it spells them, and for which the condition holds."""
+        """Yield those keys that are in the table, as the table spells them; with `chosen` if the condition holds."""
         query: sa.Select[Any] = sa.select(*(column.label(f"c{i}") for i, column in enumerate(self._rows.out())))
         query = query.select_from(self._queue.table.called)
         query = query.where(self._queue.selection.clause) if chosen else query
@@ -133,18 +139,21 @@ def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 def _order(key: KeyValue) -> tuple[Any, ...]:
-    """By value where the key is a whole number, which some drivers give as text; else by text."""
+    """Return a sort key: whole numbers, which some drivers give as text, sort by value, all else by text."""
     texts = [as_text(value) for value in key]
     return tuple((0, int(text), "") if _WHOLE.fullmatch(text) else (1, 0, text) for text in texts)
 
 
 def key_text(key: KeyValue) -> str:
-    """A key as `keys_of` reads it."""
+    """Return a key as text that `keys_of` reads."""
     return ",".join(map(as_text, key))
 
 
 def keys_of(backend: Backend, texts: Sequence[str], queue: Queue) -> Iterator[KeyValue]:
-    """Keys as a person writes them: values with commas between; UsageError where the key has not so many columns."""
+    """Yield the keys that the user wrote, as values with commas between.
+
+    Raise UsageError if the number of values is not that of the key's columns.
+    """
     columns = [queue.table.column(name) for name in queue.key if name in queue.table.column_names]
     for text in texts:
         parts = [part.strip() for part in text.split(",")] if len(queue.key) > 1 else [text]

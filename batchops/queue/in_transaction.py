@@ -1,4 +1,4 @@
-"""Work that shares the finalising transaction: a row's effect and its mark are one commit."""
+"""Work in the finalising transaction: a row's effect and its mark are one commit."""
 
 from collections.abc import Callable, Collection, Sequence
 
@@ -16,13 +16,13 @@ from batchops.runtime.bisect import by_halves
 from batchops.runtime.stop import Stop
 
 Mark = Callable[[sa.Connection, Sequence[KeyValue]], Collection[KeyValue]]
-"""Marks rows done that are still held, and says which those were."""
+"""Marks as done the rows that are still held, and returns their keys."""
 LOST = Unstarted()
-"""The result of a row whose lease had been lost before the work began."""
+"""The result of a row whose lease was lost before the work began."""
 
 
 class InTransaction:
-    """Marks rows and has the handler work on them, with a savepoint before each try."""
+    """Marks rows and calls the handler for them, with a savepoint before each try."""
 
     def __init__(self, database: Database, handler: Handler, deadline: Deadline, stop: Stop) -> None:
         self._database = database
@@ -31,23 +31,23 @@ class InTransaction:
         self._stop = stop
 
     def __call__(self, connection: sa.Connection, rows: Sequence[Row], mark: Mark) -> list[Result]:
-        """A result per row; those done are marked in this transaction, of the others no trace is left."""
+        """Return a result for each row. The transaction holds the marks and effects of the done rows only."""
         transaction = connection.get_transaction()
 
         def work(some: Sequence[Row]) -> Sequence[Result]:
             connection.exec_driver_sql("SAVEPOINT batchops_try")
             try:
                 results = self._attempt(connection, some, mark)
-                _still_ours(connection, transaction)
+                _check_transaction(connection, transaction)
                 self._end_try(connection)
             except (TransientError, HandlerError):
                 raise
             except DeadlinePassedError:
-                # What hangs still has the connection; it must not continue in a transaction of ours.
+                # The hanging call still has the connection, and must not continue in a transaction of batchops.
                 connection.invalidate()
                 raise
             except Exception as error:
-                _still_ours(connection, transaction, error)
+                _check_transaction(connection, transaction, error)
                 _undo_try(connection, error)
                 raise
             return results
@@ -66,18 +66,18 @@ class InTransaction:
             results |= bad
             if not bad:
                 return [results.get(row.key) for row in rows]
-            # The effects of good and bad ones cannot be told apart: once more, without the bad ones.
+            # The effects of good and bad rows cannot be separated: work once more, without the bad rows.
             _undo_try(connection)
 
     def _end_try(self, connection: sa.Connection) -> None:
-        """Give up the savepoint, which also proves that marks and effects still are in an open transaction."""
+        """Release the savepoint. This also proves that the marks and effects are still in an open transaction."""
         try:
             connection.exec_driver_sql("RELEASE SAVEPOINT batchops_try")
         except DBAPIError as error:
             translated = self._database.error(error)
             if isinstance(translated, TransientError):
                 raise translated from error
-            # PostgreSQL: a statement failed, the handler went on, and COMMIT would undo everything without a word.
+            # PostgreSQL: a statement failed, the handler continued, and COMMIT would silently undo everything.
             raise _HandlerSQLError(f"a statement of the handler failed before: {translated.message}") from error
 
     def _marked(self, connection: sa.Connection, keys: Sequence[KeyValue], mark: Mark) -> Collection[KeyValue]:
@@ -99,10 +99,10 @@ class InTransaction:
             raise _HandlerSQLError(translated.message) from error
 
 
-def _still_ours(
+def _check_transaction(
     connection: sa.Connection, transaction: sa.RootTransaction | None, cause: Exception | None = None
 ) -> None:
-    """HandlerError where the handler has committed, rolled back or closed what it was given to work in."""
+    """Raise HandlerError if the handler has committed, rolled back or closed the connection that it was given."""
     if connection.closed or connection.invalidated or connection.get_transaction() is not transaction:
         raise _ended() from cause
 
@@ -125,4 +125,4 @@ def _ended() -> HandlerError:
 
 
 class _HandlerSQLError(Exception):
-    """A statement of the handler's own that the database refuses."""
+    """The database refused a statement of the handler."""

@@ -1,4 +1,4 @@
-"""A drain on one database: claims, leases, handler and workers around the loop."""
+"""A drain on one database: the claims, leases, handler and workers around the loop."""
 
 import time
 from collections.abc import Callable
@@ -52,15 +52,15 @@ from batchops.throttles.chosen import ChosenThrottle
 from batchops.version import __version__
 
 CLAIMS = "claims"
-"""How a drain finds its rows, in the place where other verbs name their strategy."""
+"""The strategy that a drain reports: rows are found by claims."""
 Wait = Callable[[float], None]
 MARGIN = 2.0
-"""Seconds after the grace period in which what became of the batch in progress is still written down."""
+"""Seconds after the grace period during which the results of the batch in progress are still recorded."""
 
 
 @dataclass(frozen=True)
 class DrainJob:
-    """A drain that is prepared on one database."""
+    """A drain prepared on one database."""
 
     spec: DrainSpec
     database: Database
@@ -71,12 +71,12 @@ class DrainJob:
     plan: FactsPlan
     again: str = ""
     ledger: Ledger | None = None
-    """Where the run has its row."""
+    """The ledger that records the run; None without one."""
     recipe_job: str = ""
     throttles: tuple[ChosenThrottle, ...] = ()
 
     def run(self, emit: Emit, stop: Stop) -> Finished:
-        """Run it. After it has begun, every error is in what is returned; before that it is raised."""
+        """Run the drain. An error before it begins is raised; a later one is in what this returns."""
         self.database.underway = True
         stats, counters = RunStats(), Counters("claimed", "failed", "dead_letters", "lost", "released")
         backlog_monitor = BacklogMonitor(self.database, self.leases, counters)
@@ -85,7 +85,7 @@ class DrainJob:
             live = _live(self)
             begun = partial(_begun, self, emitter)
             with run_record(self.ledger, _facts(self), live, stats, stop, emitter, begun) as record:
-                ending = _worked(self, live, record, emitter, stop, stats, counters, backlog_monitor)
+                ending = _work(self, live, record, emitter, stop, stats, counters, backlog_monitor)
                 counts = backlog_monitor.counts()
                 ending = _ended(self, ending, stats, counters, counts, stop)
                 return record.ended(_finished(self, ending, stats, counters, counts))
@@ -94,7 +94,7 @@ class DrainJob:
         return whole_run(emit, stop, work, lambda ending: _finished(self, ending, stats, counters, None), grace)
 
     def not_run(self, reason: str) -> Finished:
-        """The end of a job that is not run."""
+        """Return the end of a job that is not run."""
         return Finished(self.plan.verb.name, self.plan.label, reason, 0, __version__, strategy=CLAIMS)
 
 
@@ -117,7 +117,7 @@ def _begun(job: DrainJob, emitter: EventEmitter, run: int | None) -> None:
     emitter(Started(run, job.plan.verb.name, job.plan.label, CLAIMS, False, rows, job.estimate, **bounds))
 
 
-def _worked(
+def _work(
     job: DrainJob, live: LiveSettings, record: RunRecord, emitter: EventEmitter, stop: Stop, stats: RunStats,
     counters: Counters, backlog_monitor: BacklogMonitor,
 ) -> Ending:  # fmt: skip
@@ -143,26 +143,26 @@ def _worked(
         )
     stats.locked = last.locked if ending.reason in ("done", "incomplete") else 0
     if step.marks.refusal is not None and ending.exit in (Exit.DONE, Exit.INCOMPLETE):
-        return ending_of(step.marks.refusal)  # it may have ended by a limit before it was told
+        return ending_of(step.marks.refusal)  # a limit may have ended the run before a worker raised this
     return ending
 
 
 def _mark(queue: Queue) -> str:
-    """The flags that make a row done."""
+    """Return the flags that mark a row as done."""
     if queue.done is None:
         return "--delete"
     return "--set and --done" if queue.work else "--done"
 
 
 class Steps:
-    """Makes a step for each worker; what they share is made once."""
+    """Makes a step for each worker. The objects that the steps share are made once."""
 
     def __init__(self, job: DrainJob, stop: Stop, counters: Counters, threads: Threads, stack: ExitStack) -> None:
         spec = job.spec
         self._job = job
         self._stop = stop
         self._counters = counters
-        # A program or an address keeps to these times by itself, and needs a moment to say what became of its rows.
+        # A handler of a program or an address obeys these times itself, and needs a moment to return its results.
         late, longer = (0.0, 0.0) if job.handler.can_crash else (MARGIN, LAST_SECONDS + MARGIN)
         self._deadline = Deadline(
             spec.deadline.total_seconds() + longer, lambda: (left := stop.left) is not None and left + late <= 0
@@ -197,11 +197,11 @@ class Steps:
         )  # fmt: skip
 
     def left_alone(self) -> int:
-        """Free rows that this process leaves alone."""
+        """Return the number of free rows that this process leaves alone, because they failed."""
         return len(self._failed)
 
     def leased(self) -> int:
-        """Rows that this process has leased."""
+        """Return the number of rows that this process has leased."""
         return self._claims.leased() if self._claims is not None else 0
 
 
@@ -219,7 +219,7 @@ def _loop_settings(
 def _ended(
     job: DrainJob, ending: Ending, stats: RunStats, counters: Counters, counts: Counts | None, stop: Stop
 ) -> Ending:
-    """Incomplete where rows were given up on, or some were worked on and none is done; a limit hides neither."""
+    """Return the ending; `incomplete` if rows were given up, or all work failed, even if a limit ended the run."""
     in_vain = not stats.rows and (counters["failed"] or counters["lost"])
     if stats.locked or stats.rejected or in_vain:
         ending = as_incomplete(ending, _shortfall(job, stats, counters, counts))
@@ -229,7 +229,7 @@ def _ended(
 
 
 def _owned(job: DrainJob, leased: int, failed: Failure | None) -> Failure:
-    """Who has leased the rows that are not done; and what failed beside."""
+    """Return the failure that names the workers that have leased the remaining rows, and what failed here."""
     holders: list[Holder] = []
     if isinstance(job.leases, ColumnLeases | TableLeases):
         with suppress(BatchopsError), job.database.reading() as connection:
@@ -244,7 +244,7 @@ def _owned(job: DrainJob, leased: int, failed: Failure | None) -> Failure:
 
 
 def _shortfall(job: DrainJob, stats: RunStats, counters: Counters, counts: Counts | None) -> Failure:
-    """How many rows are not done, and why."""
+    """Return the failure that states how many rows are not done, and why."""
     waiting = counts.waiting if counts else 0
     given_up = counters["dead_letters"]
     parts = [
@@ -261,7 +261,7 @@ def _shortfall(job: DrainJob, stats: RunStats, counters: Counters, counts: Count
 
 
 def _next(job: DrainJob) -> str | None:
-    """The same command again; None where it would not be one, or would show what an address hides."""
+    """Return the command that continues the drain; None if there is none, or it would show a secret in an address."""
     spec = job.spec
     if job.again:
         return job.again

@@ -1,4 +1,4 @@
-"""Whether a table takes the marks that its rows get: found out with one row before more are worked on."""
+"""Finds out with one row whether a table accepts the marks of its rows, before more rows are worked on."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -18,22 +18,22 @@ from batchops.runtime.stop import Stop
 
 
 class Marks:
-    """What has been seen of it; the workers of a process share one."""
+    """What is known about the table's marks. The workers of a process share one object."""
 
     def __init__(self, flag: str) -> None:
-        """`flag`: what makes rows done."""
+        """`flag`: the flag that marks rows as done, for messages."""
         self._flag = flag
         self.taken = False
         """Whether a mark has been committed."""
         self.refusal: MarkRefusedError | None = None
-        """Why the table takes none of them."""
+        """Why the table refuses every mark; None as long as it does not."""
         self.proved = False
-        """Whether a row that was marked was seen to be pending no more."""
+        """Whether a row was seen to be no longer pending after its mark."""
         self._trial = threading.Lock()
 
     @contextmanager
     def trial(self, stop: Stop) -> Iterator[bool]:
-        """Whether it is this worker that finds out; any other one waits here until it is known."""
+        """Yield whether this worker makes the trial. Other workers wait here for its result."""
         mine = False
         while not (mine or self.taken or self.refusal or stop.asked):
             mine = self._trial.acquire(timeout=0.1)
@@ -46,16 +46,16 @@ class Marks:
     def prove(
         self, connection: sa.Connection, leases: Leases | RowLocks, asked: Sequence[KeyValue], marked: Marked
     ) -> None:
-        """RefusedError where the first row stays pending all the same, RowRefusedError where it may be one of several.
+        """Raise RefusedError if the first marked row stays pending, RowRefusedError if one of several does.
 
-        They would be worked on without end. `asked`: the rows that were to be marked, `marked`: those that were.
+        Such rows would be worked on endlessly. `asked`: the rows to be marked; `marked`: those that were.
         """
         keys = list(marked.keys) if self.proved else asked
         if not keys or (self.proved and marked.pending is False):
             return
         if not leases.still_pending(connection, keys):
             self.proved = True
-        elif self.proved or len(keys) > 1:  # by halves it is found which
+        elif self.proved or len(keys) > 1:  # the caller halves the rows to find it
             raise RowRefusedError("The row stays pending when it is marked: --where still holds for it.")
         else:
             raise RefusedError(
@@ -67,7 +67,7 @@ class Marks:
         self, database: Database, leases: Leases | RowLocks, rows: Sequence[Row], results: Sequence[Result],
         name: Callable[[KeyValue], str],
     ) -> None:  # fmt: skip
-        """What the end of a claim shows: a refusal of one row is that row's failure, one of all is the table's."""
+        """Decide from the results of a claim whether the table refuses every mark, or that of single rows only."""
         if results and not any(results):
             self.taken = True
             return
@@ -77,23 +77,23 @@ class Marks:
         elif not refused and not any(isinstance(one, Failed) for one in results):
             return
         elif not refused:
-            # Its work failed, so it was not marked: what the table would say is asked without any work.
+            # The row's work failed, so it was not marked: try the mark of another row without any work.
             self.taken = self.taken or self._another_taken(database, leases, rows[0])
         elif len(refused) > 1 or not self._another_taken(database, leases, refused[0]):
             first = next(one for one in results if isinstance(one, Unmarked))
             self.refuse(first.flag or self._flag, first.reason, ", ".join(name(row.key) for row in refused[:3]))
 
     def _another_taken(self, database: Database, leases: Leases | RowLocks, row: Row) -> bool:
-        """Whether another row can be marked; where there is none, whether any could so far."""
+        """Whether another row can be marked; if there is no other row, whether any was marked so far."""
         try:
             with database.trying() as connection:
                 taken = leases.takes_marks(connection, row.key, database.savepoint)
                 return self.taken if taken is None else taken
         except TransientError:
-            return True  # the next refusal will tell
+            return True  # the next refusal decides
 
     def refuse(self, flag: str, reason: str, names: str) -> None:
-        """The table takes none of them: nobody claims any more."""
+        """Record that the table refuses every mark: no worker claims any more."""
         text = reason.rstrip(".")
         self.refusal = MarkRefusedError(
             f"The table refuses {flag}: {text} ({names}).",

@@ -1,4 +1,4 @@
-"""Prepares a drain: from a spec to a job; nothing is written."""
+"""Prepares a drain: makes a job from a spec, and writes nothing."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -29,7 +29,7 @@ TOKEN = "dry-run"
 def rehearse(
     connection: sa.Connection, database: Database, queue: Queue, leases: Leases | RowLocks, rows: int, seconds: float
 ) -> Iterator[Rehearsed]:
-    """What claims the first rows, and what marks the first of them as done."""
+    """Yield the statements that claim the first rows, and those that mark the first one as done."""
     with recording(connection) as claim:
         if isinstance(leases, RowLocks):
             leases.claim(connection, rows, None, ())
@@ -48,7 +48,7 @@ def rehearse(
             leases.ack(connection, [first])
         else:
             leases.ack(connection, TOKEN, [first])
-        if not any(isinstance(one, sa.Update | sa.Delete) for one in marks):  # nobody holds it, so none is marked
+        if not any(isinstance(one, sa.Update | sa.Delete) for one in marks):  # it is not leased, so none was sent
             RowLocks(database.backend, queue).ack(connection, [first])
     yield from rehearsed(connection, database, "mark", marks)
 
@@ -57,7 +57,7 @@ def rehearse(
 def prepare_drain(
     spec: DrainSpec, environ: Mapping[str, str], *, handler: Function | None = None, recipe: RecipeCall = DIRECT
 ) -> Iterator[DrainJob]:
-    """Reach the database and plan the drain, without writing anything; BatchopsError where it cannot be."""
+    """Connect to the database and yield the job, without writing anything; BatchopsError if it cannot be prepared."""
     with (
         closing(handler_of(spec, handler, environ)) as opened,
         reached(spec, environ) as database,
@@ -99,7 +99,7 @@ def _throttles(
 
 
 def _rehearsed(spec: DrainSpec, database: Database, found: ResolvedQueue) -> list[Rehearsed]:
-    """The statements of its first claim."""
+    """Return the statements of the first claim."""
     rows, seconds = spec.batch_size or FIRST_ROWS, spec.lease.total_seconds()
     with database.reading() as connection:
         return [*rehearse(connection, database, found.queue, found.leases, rows, seconds)]

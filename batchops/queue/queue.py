@@ -1,4 +1,4 @@
-"""A user's table as a queue, and the rows that are taken from it."""
+"""A user's table as a queue, and the rows that are claimed from it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,59 +14,59 @@ from batchops.db.value_formats import as_text
 from batchops.sql.selection import Selection, user_sql
 
 Assignments = tuple[tuple[str, str], ...]
-"""Columns with the user's expressions for them."""
+"""Columns, each with the user's expression for it."""
 
 
 @dataclass(frozen=True)
 class Queue:
-    """Which rows are pending, in what order they are taken, and what makes them done or failed."""
+    """Which rows are pending, in which order they are claimed, and what marks them as done or failed."""
 
     selection: Selection
     """The pending rows. The database evaluates its time functions at each claim."""
     key: tuple[str, ...]
     order: tuple[OrderBy, ...] = ()
-    """Empty: by the key."""
+    """The order of claims; empty: by the key."""
     done: Assignments | None = None
-    """None: a row that is done is deleted."""
+    """What is set in a row that is done; None: it is deleted."""
     failed: Assignments = ()
     claimed: Assignments = ()
-    """What is set in a row for as long as it is leased."""
+    """What is set in a row while it is leased."""
     work: Assignments = ()
-    """What is set in a row as its work, beside `done`."""
+    """What --set sets in a row as its work, in the same statement as `done`."""
     row_alone: bool = False
-    """Whether a row says by itself whether it is pending, as the condition reads nothing else."""
+    """Whether the condition reads the row alone, so that the row itself shows whether it is pending."""
 
     @property
     def table(self) -> Table:
         return self.selection.table
 
     def marked_done(self) -> sa.Update | sa.Delete:
-        """The statement that makes rows done; which ones, the caller says."""
+        """Return the statement that marks rows as done. The caller adds the condition that chooses them."""
         if self.done is None:
             return sa.delete(self.table.called)
         return sa.update(self.table.called).ordered_values(*self.values((*self.work, *self.done)))
 
     def values(self, assignments: Assignments) -> list[tuple[sa.ColumnElement[Any], Any]]:
-        """The user's assignments in SQLAlchemy's terms."""
+        """Return the user's assignments as SQLAlchemy's columns and values."""
         return [(self.column(name), user_sql(f"({expression})")) for name, expression in assignments]
 
     def row_name(self, key: KeyValue) -> str:
-        """A row as it is named to people, by its key."""
+        """Return the name of a row for people, by its key."""
         return ", ".join(f"{name}={as_text(value)}" for name, value in zip(self.key, key, strict=True))
 
     def column(self, name: str) -> sa.ColumnElement[Any]:
-        """A column of the table."""
+        """Return a column of the table."""
         return self.table.called.c[quoted(name)]
 
     def ordering(self, backend: Backend) -> Sequence[sa.ColumnElement[Any]]:
-        """How rows are put in order to be claimed."""
+        """Return the expressions that order rows for a claim."""
         if not self.order:
             return [backend.keys.order(self.table, name) for name in self.key]
         return [column for one in self.order for column in backend.claims.ordered(self.table, one)]
 
 
 class Row(NamedTuple):
-    """One claimed row: what a handler gets of it, and what finds it again."""
+    """One claimed row: its key, and the values that a handler gets."""
 
     key: KeyValue
     values: Mapping[str, Any]
@@ -76,7 +76,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class ClaimedRows(Sequence[Row]):
-    """Rows by columns: an object for each would take as long as what is done with them."""
+    """Claimed rows, stored by column: an object for each row would take as long as the work on it."""
 
     keys: Sequence[KeyValue]
     values: Sequence[Mapping[str, Any]]
@@ -98,7 +98,7 @@ class ClaimedRows(Sequence[Row]):
         return map(Row, self.keys, self.values, self.attempts)
 
     def without_values(self) -> "ClaimedRows":
-        """The same rows, once they have been worked on."""
+        """Return the same rows without their values, which are not needed after the work."""
         return ClaimedRows(self.keys, ({},) * len(self), self.attempts)
 
 
@@ -106,7 +106,7 @@ NO_ROWS = ClaimedRows((), (), ())
 
 
 def by_columns(rows: Sequence[Row]) -> ClaimedRows:
-    """The same rows."""
+    """Return the rows, stored by column."""
     if isinstance(rows, ClaimedRows):
         return rows
     return ClaimedRows([row.key for row in rows], [row.values for row in rows], [row.attempts for row in rows])
@@ -114,24 +114,24 @@ def by_columns(rows: Sequence[Row]) -> ClaimedRows:
 
 @dataclass(frozen=True)
 class Claim:
-    """Rows that are held together, and the token that proves it."""
+    """Rows that are leased together, and the token that proves it."""
 
     token: str
     rows: ClaimedRows = NO_ROWS
     rescued: bool = False
-    """Whether another had held them, whose heartbeat stopped."""
+    """Whether another worker held the rows before, whose heartbeat stopped."""
     claimed_at: float = 0.0
-    """When, by this process's own clock."""
+    """The time of the claim, by this process's own clock."""
     dead_letters: Sequence[tuple[Row, str]] = field(default=())
-    """Rows that were given up on instead of being claimed once more, and why."""
+    """Rows that became dead letters instead of being claimed again, and why."""
     refused: Mapping[KeyValue, str] = field(default_factory=dict)
-    """Rows that are held without the mark of a claim, as the database refuses it, and why: none is worked on."""
+    """Rows that are leased without the mark of --claimed, with the refusal. They are not worked on."""
 
     @property
     def alone(self) -> bool:
-        """Whether one row is held by itself, so that it is to blame for what happens to its holder."""
+        """Whether the claim is of one row by itself, so that it is to blame if its worker dies."""
         return self.token.startswith(ALONE)
 
 
 ALONE = "one-"
-"""How the token of a row begins that was claimed by itself."""
+"""The start of the token of a row that was claimed alone."""

@@ -1,4 +1,4 @@
-"""From a spec to a queue: finds names, checks expressions, chooses the place for leases."""
+"""Makes a queue from a spec: finds names, checks expressions, and chooses the place for leases."""
 
 import re
 from collections.abc import Sequence
@@ -28,13 +28,13 @@ from batchops.sql.expression import parse_assignment, parse_condition
 from batchops.sql.selection import Selection
 
 _QUICK = 0.3
-"""Seconds for a count that nobody asked for."""
+"""Seconds that counting pending rows may take, if the planner has no estimate."""
 _ORDER = re.compile(r"(?P<column>.+?)(?:\s+(?P<way>ASC|DESC))?(?:\s+NULLS\s+(?P<nulls>FIRST|LAST))?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class ResolvedQueue:
-    """A drain whose every name is known to the database."""
+    """A queue with its leases, all of whose names exist in the database, and facts for the plan."""
 
     queue: Queue
     leases: Leases | RowLocks
@@ -43,17 +43,17 @@ class ResolvedQueue:
 
 
 def resolve_queue(connection: sa.Connection, database: Database, spec: DrainSpec, handler: Handler) -> ResolvedQueue:
-    """The queue and its leases; BatchopsError for what is not there, cannot be, or makes no sense."""
+    """Return the queue and its leases; raise BatchopsError for what is missing, impossible or invalid."""
     backend = database.backend
     server = backend.catalog.server(connection)
     table = find_table(connection, backend, spec.table)
-    _usable(connection, database, table, server)
+    _check_table(connection, database, table, server)
     queue = queue_of(database, table, spec)
     leases = _leases(connection, database, queue, spec, handler, time_column(table, spec))
-    _may_write(connection, database, server, queue, leases)
-    _marks_fit(database, queue)
+    _check_rights(connection, database, server, queue, leases)
+    _check_marks(database, queue)
     pending: sa.Select[Any] = sa.select(sa.literal(1)).select_from(table.called).where(queue.selection.clause)
-    backend.planner.explain(connection, pending)  # the server has understood --where, or says what it did not
+    backend.planner.explain(connection, pending)  # raises an error if the server does not understand --where
     if spec.listen is not None and backend.notifications is None:
         raise UsageError(f"--listen: {server.product} has no notifications.", "use --poll alone.")
     estimate = backend.planner.matches(connection, pending)
@@ -70,7 +70,7 @@ def _about(estimate: int | None, *, counted: bool) -> str:
 
 
 def queue_of(database: Database, table: Table, spec: DrainSpec) -> Queue:
-    """The table with the user's expressions, checked."""
+    """Return the table as a queue, with the user's expressions, which are checked here."""
     functions, names = database.backend.sql_functions, table.column_names
     key = find_key(database.backend, table, spec.key)
     if key is None:
@@ -103,11 +103,11 @@ def queue_of(database: Database, table: Table, spec: DrainSpec) -> Queue:
 
 
 def time_column(table: Table, spec: DrainSpec) -> str | None:
-    """The column that tells how old a row is."""
+    """Return the column that gives the age of a row; None without --by."""
     return None if spec.by is None else _column(table, spec.by, "--by")
 
 
-def _usable(connection: sa.Connection, database: Database, table: Table, server: Server) -> None:
+def _check_table(connection: sa.Connection, database: Database, table: Table, server: Server) -> None:
     if table.kind not in ("table", "partitioned"):
         raise RefusedError(f'"{table.label}" is a {table.kind}, not a table.', "name the table behind it.")
     if (unwritable := server.refusal(database.address.shown)) is not None:
@@ -116,13 +116,13 @@ def _usable(connection: sa.Connection, database: Database, table: Table, server:
         raise RefusedError(f'Workers cannot share table "{table.label}": {refusal}.')
 
 
-def _may_write(
+def _check_rights(
     connection: sa.Connection, database: Database, server: Server, queue: Queue, leases: Leases | RowLocks
 ) -> None:  # fmt: skip
-    """RefusedError where this role lacks a right to what is read and written, column by column."""
+    """Raise RefusedError if this role lacks a right to a column that is read or written."""
     marks = (*queue.claimed, *queue.work, *(queue.done or ()), *queue.failed)
     written = tuple(dict.fromkeys((*leases.written, *(column for column, _ in marks))))
-    # Without a column to write, UPDATE on any of them: rows are locked.
+    # Without a column to write, the right to UPDATE any column: locking rows needs it.
     needs = [("SELECT", leases.read), ("UPDATE", written), *([("DELETE", ())] if queue.done is None else [])]
     missing = database.missing_right(queue.table, server.role, needs)
     if missing is None and isinstance(leases, TableLeases):
@@ -133,8 +133,8 @@ def _may_write(
         raise missing.refusal(database.engine.dialect)
 
 
-def _marks_fit(database: Database, queue: Queue) -> None:
-    """UsageError where the server itself does not take a mark: its names, types and labels; nothing is written."""
+def _check_marks(database: Database, queue: Queue) -> None:
+    """Raise UsageError if the server refuses the names, types or labels of a mark. Nothing is written."""
     marks: list[tuple[str, sa.Update | sa.Delete]] = [
         ("--delete" if queue.done is None else "--done", queue.marked_done())
     ]
@@ -177,7 +177,7 @@ def _keeps_marks(
     connection: sa.Connection, database: Database, queue: Queue, names: LeaseColumns,
     place: ColumnLeases | TableLeases,
 ) -> None:  # fmt: skip
-    """RefusedError where --claimed sets a column of the lease, or there is no room for what it overwrites."""
+    """Raise RefusedError if --claimed sets a lease column, or there is no column for what it overwrites."""
     if own := [column for column, _ in queue.claimed if column in place.written]:
         raise RefusedError(f'--claimed: "{own[0]}" is a column of the lease.')
     if place.keeps_marks:
@@ -195,7 +195,7 @@ def _keeps_marks(
 
 
 def without_place(connection: sa.Connection, database: Database, table: Table) -> RefusedError:
-    """There is no place to keep leases in, or this role does not see it; and the ways out."""
+    """Return the error for a queue without a place for leases that this role can see, with the ways out."""
     init = f"batchops queue init {quoted(table.label)} --apply"
     made = f"{init} adds columns; with --lease-in table it makes a separate table."
     return RefusedError(
@@ -204,7 +204,7 @@ def without_place(connection: sa.Connection, database: Database, table: Table) -
 
 
 def _if_hidden(connection: sa.Connection, database: Database) -> str:
-    """What gives the right to the table beside, where a role without any does not see whether it is there."""
+    """Return a hint about the lease table, if this role cannot see whether it exists; else ""."""
     denied = hidden(connection, database.backend, None, TABLE, "SELECT, INSERT, UPDATE, DELETE")
     return "" if denied is None else f" If the table {TABLE} is there, {denied.hint(database.engine.dialect)}"
 
@@ -213,7 +213,7 @@ def place_of(
     connection: sa.Connection, database: Database, queue: Queue, wanted: str, names: LeaseColumns, *, whole: bool,
     moment: str | None, max_bytes: int = MOST_BYTES,
 ) -> ColumnLeases | TableLeases | None:  # fmt: skip
-    """Where leases are kept by now; None for nowhere, RefusedError where that place was asked for."""
+    """Return the place where leases are kept; None if there is none, RefusedError if a missing one was named."""
     backend, table = database.backend, queue.table
     missing = list(map(names.name, names.missing(table)))
     lease_table = backend.catalog.find(connection, None, TABLE) if wanted in ("auto", "table") else None
@@ -254,7 +254,7 @@ def _ordered(table: Table, part: str) -> OrderBy:
 
 
 def order_text(order: OrderBy) -> str:
-    """As a person writes it."""
+    """Return an order as the user writes it."""
     nulls = f" NULLS {order.nulls.upper()}" if order.nulls else ""
     return f"{order.column}{' DESC' if order.down else ''}{nulls}"
 
@@ -267,7 +267,7 @@ def _column(table: Table, named: str, flag: str) -> str:
 
 
 def _taken_over(database: Database, queue: Queue, spec: DrainSpec, leases: Leases | RowLocks) -> str:
-    """Which of the lease's columns were the table's own before."""
+    """Return notes about lease columns that `queue init` did not make."""
     if not isinstance(leases, ColumnLeases):
         return ""
     names = LeaseColumns(spec.lease_prefix)

@@ -1,4 +1,4 @@
-"""The results of a claim: which row an error belongs to, and what to do with each row."""
+"""The results of a claim: which row an error is about, and what happens to each row."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,46 +19,46 @@ Groups = dict[str, list[KeyValue]]
 
 @dataclass
 class ClaimInHand:
-    """A claim on its way: claimed, delivered, finalised."""
+    """A claim that a worker is processing: it is claimed, handled and finalised."""
 
     claim: Claim
     results: Sequence[Result] | None = None
-    """What the handler said, once it has; it is not asked twice because a COMMIT failed."""
+    """The handler's results, once there are any. A failed COMMIT does not call the handler again."""
     in_doubt: bool = False
-    """Whether the finalising COMMIT was sent and not answered."""
+    """Whether the finalising COMMIT was sent, but had no answer."""
     rejected: list[Rejected] = field(default_factory=list)
     final: Sequence[Result] = ()
-    """What became of the rows, their marks included; once that is committed."""
+    """The results of the rows, marks included, once they are committed."""
 
     def forget_values(self) -> None:
-        """The rows have been worked on: no two claims are in memory at once."""
+        """Drop the rows' values after the work, so that the values of only one claim are in memory."""
         self.claim = replace(self.claim, rows=self.claim.rows.without_values())
 
 
 @dataclass
 class SortedResults:
-    """Keys of the rows that are done, to be tried again, given up on, or released."""
+    """Keys of the rows that are done, to be retried, given up, or released."""
 
     done: list[KeyValue] = field(default_factory=list)
     retry: dict[tuple[str, float], list[KeyValue]] = field(default_factory=dict)
-    """By reason and seconds until the next attempt."""
+    """Keys of rows to retry, by reason and seconds until the next attempt."""
     dead_letters: Groups = field(default_factory=dict)
-    """By reason."""
+    """Keys of rows that are given up, by reason."""
     unstarted: list[KeyValue] = field(default_factory=list)
 
     @property
     def failures(self) -> int:
-        """Rows that failed this time."""
+        """Return the number of rows that failed this time."""
         return sum(len(keys) for _, keys in self.reasons())
 
     def reasons(self) -> Iterator[tuple[str, Sequence[KeyValue]]]:
-        """Why rows failed this time, and which."""
+        """Yield the reasons why rows failed this time, with their keys."""
         yield from ((reason, keys) for (reason, _), keys in self.retry.items())
         yield from self.dead_letters.items()
 
 
 def sort_results(rows: Sequence[Row], results: Sequence[Result], attempts: RetryPolicy) -> SortedResults:
-    """Each row's result weighed against the attempts it has had."""
+    """Decide what happens to each row, by its result and the attempts that it has had."""
     if not any(results):
         return SortedResults(done=list(by_columns(rows).keys))
     sorted_ = SortedResults()
@@ -72,7 +72,7 @@ def sort_results(rows: Sequence[Row], results: Sequence[Result], attempts: Retry
             case Failed() if result.final or attempts.used_up(row.attempts):
                 sorted_.dead_letters.setdefault(result.reason, []).append(row.key)
             case Failed():
-                # One pause for all that failed alike: they share a statement.
+                # Rows with the same reason and attempts get the same pause, so that they share a statement.
                 pause = pauses.setdefault((result.reason, row.attempts), attempts.pause(row.attempts))
                 pause = pause if result.after is None else max(result.after, 0.0)
                 sorted_.retry.setdefault((result.reason, pause), []).append(row.key)
@@ -80,7 +80,7 @@ def sort_results(rows: Sequence[Row], results: Sequence[Result], attempts: Retry
 
 
 def untried(claim: Claim) -> Sequence[Result]:
-    """Results before any work: None but for rows that are held without the mark of a claim."""
+    """Return results before any work: None, but a failure for rows whose mark of --claimed was refused."""
     refused = claim.refused
     if not refused:
         return [None] * len(claim.rows)
@@ -88,7 +88,7 @@ def untried(claim: Claim) -> Sequence[Result]:
 
 
 def blamed(error: Exception) -> Result:
-    """The failure of the one row that `error` is about; None where no row is at fault."""
+    """Return the failure of the row that `error` is about; None if no row is at fault."""
     if isinstance(error, RowRefusedError):
         return Unmarked(reason(error))
     if isinstance(error, BatchopsError | DeadlinePassedError):
@@ -99,14 +99,14 @@ def blamed(error: Exception) -> Result:
 def apart(
     rows: Sequence[T], isolated: Callable[[T], bool], work: Callable[[Sequence[T]], Sequence[Result]]
 ) -> list[Result]:
-    """A result per row, in their order; `work` gets each of the isolated rows by itself, after all the others."""
+    """Return a result for each row, in order. `work` gets each isolated row alone, after all the other rows."""
     others = [row for row in rows if not isolated(row)]
     results = iter(work(others) if others else ())
     return [work([row])[0] if isolated(row) else next(results) for row in rows]
 
 
 def reason(error: BaseException) -> str:
-    """An error as a row's reason: one short line."""
+    """Return the text of an error as the reason of a row's failure, at most 400 characters."""
     if isinstance(error, RowRefusedError):
         return error.message[:400]
     text = reason_of(error)

@@ -1,4 +1,4 @@
-"""One step of a drain without leases: claim, work and mark in one short transaction."""
+"""The step of a drain without leases: claims, works on and marks rows in one short transaction."""
 
 from collections.abc import Collection, Sequence
 
@@ -21,17 +21,17 @@ from batchops.runtime.counters import Counters
 from batchops.runtime.outcome import Outcome
 
 MOST_FAILED = 1_000
-"""Rows that fail are left out of later claims, by a list in every statement; beyond that the run ends."""
+"""The most failed rows. A list in each statement leaves them out of later claims; with more, the run ends."""
 
 
 class RowLockStep:
-    """Rows locked, worked on and marked; one that fails stays pending, and this process leaves it alone."""
+    """Locks, works on and marks rows. A row that fails stays pending, and this process does not claim it again."""
 
     def __init__(
         self, database: Database, queue: Queue, locks: RowLocks, low: QueueLowWaterMark, in_transaction: InTransaction,
         deadline: Deadline, counters: Counters, marks: Marks, failed: list[KeyValue],
     ) -> None:  # fmt: skip
-        """`failed`: keys of the rows to leave alone, shared by the workers of the process."""
+        """`failed`: keys of failed rows to leave alone, shared by the workers of the process."""
         self._database = database
         self._queue = queue
         self._locks = locks
@@ -42,10 +42,10 @@ class RowLockStep:
         self._marks = marks
         self._failed = failed
         self._at_once = False
-        """Whether what COMMIT would refuse is looked for before it: once it has refused something."""
+        """Whether constraints are checked before COMMIT: from its first refusal on."""
 
     def __call__(self, size: Size) -> Outcome | None:
-        """One batch; None where nothing is free, as far as the whole table goes."""
+        """Work on one batch; return None if no row of the whole table is free."""
         began = self._low.begin()
         outcome = self._batch(size.rows, began)
         if outcome is None:
@@ -90,7 +90,7 @@ class RowLockStep:
         if self._deadline.given_up():
             raise CutShortError("The handler did not return within the grace period; nothing of it was applied.")
         late = f"the handler did not return within {self._deadline.seconds:g} s"
-        if len(rows) > 1:  # asked for again with fewer rows
+        if len(rows) > 1:  # the loop retries with fewer rows
             raise TimedOutError(f"{late[0].upper()}{late[1:]}; nothing of this batch was applied.")
         return [Failed(late)]
 

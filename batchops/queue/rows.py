@@ -1,4 +1,4 @@
-"""Statements about the rows of a queue: choose, read, identify by key, change."""
+"""Statements that choose, read and change the rows of a queue."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -22,34 +22,34 @@ Savepoint = Callable[[sa.Connection], AbstractContextManager[None]]
 
 
 class Rows:
-    """What every place to keep leases in needs of the queue's own table."""
+    """The statements on the queue's own table that every place for leases needs."""
 
     def __init__(
         self, backend: Backend, queue: Queue, columns: Sequence[str], max_bytes: int = MOST_BYTES
     ) -> None:  # fmt: skip
-        """`columns`: those that a handler gets. `max_bytes`: how much of them is in memory at once."""
+        """`columns`: those that a handler gets. `max_bytes`: the most bytes of them in memory at a time."""
         self._backend = backend
         self._queue = queue
         self._columns = columns
         ordered, claimed = (one.column for one in queue.order), (column for column, _ in queue.claimed)
         self.read_columns = tuple(dict.fromkeys((*queue.key, *columns, *ordered, *claimed)))
-        """Columns of the table that a role must be able to read, beside those of the condition."""
+        """The columns of the table that the role must be able to read, beside those of the condition."""
         self._attempts_at = len(columns)
-        """Where a row's attempts are among what is read of it: behind its columns, or in one of them."""
+        """The index of a row's attempts in what is read: after the handler's columns, or one of them."""
         self._documents = {name for name in columns if backend.events.is_document(queue.table.column(name))}
         self.limit = ByteLimit(max_bytes, backend.claims.row_bytes(queue.table, columns))
 
     def candidates(
         self, rows: Any, low: KeyValue | None, where: Sequence[Condition], columns: Sequence[sa.ColumnElement[Any]] = ()
     ) -> sa.Select[Any]:
-        """The first so many pending rows from `low` on: their keys, and `columns`."""
+        """Return the query for the first pending rows from `low` on, at most that many: their keys, and `columns`."""
         return self.first_of(rows, low, [self._queue.selection.clause, *where], columns)
 
     def first_of(
         self, rows: Any, low: KeyValue | None, where: Sequence[Condition | sa.TextClause],
         columns: Sequence[sa.ColumnElement[Any]] = (),
     ) -> sa.Select[Any]:  # fmt: skip
-        """The first so many rows from `low` on, pending or not: their keys, and `columns`."""
+        """Return the query for the first rows from `low` on, pending or not: their keys, and `columns`."""
         query: sa.Select[Any] = sa.select(*self.out(), *columns).select_from(self._queue.table.called)
         query = query.where(*where)
         if low is not None:
@@ -59,9 +59,9 @@ class Rows:
     def fitting(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, where: Sequence[Condition]
     ) -> int:  # fmt: skip
-        """How many of the first so many free candidates may be in memory at once; those that were looked at are locked.
+        """Return how many of the first free candidates may be in memory at a time.
 
-        Were they not, others could take them meanwhile, and larger ones would come in their place.
+        This locks the candidates: otherwise others could claim them meanwhile, and larger rows would take their place.
         """
 
         def sizes(most: int) -> Sequence[int]:
@@ -71,19 +71,19 @@ class Rows:
         return self.limit.rows(rows, sizes)
 
     def read(self, attempts: sa.ColumnElement[Any]) -> list[sa.ColumnElement[Any]]:
-        """The columns behind the key from which `rows` makes its rows."""
+        """Return the columns after the key that `rows` needs."""
         columns = [self._backend.events.content(self._queue.table, name) for name in self._columns]
         self._attempts_at = next((at for at, column in enumerate(columns) if column is attempts), len(columns))
         return columns if self._attempts_at < len(columns) else [*columns, attempts]
 
     def rows(self, found: Sequence[Sequence[Any]]) -> ClaimedRows:
-        """These rows, of key and `read` columns each."""
+        """Return claimed rows, from the key and the `read` columns of each."""
         first = len(self._queue.key)
         read, attempts = slice(first, first + len(self._columns)), first + self._attempts_at
         contents: Iterator[Mapping[str, Any]]
         if self._documents:
             contents = (self._values(self._columns, row[read]) for row in found)
-        else:  # nearly always, and this way no line of Python is run for a row
+        else:  # the usual case: this runs no Python code for each row
             contents = map(dict, map(zip, repeat(self._columns), map(itemgetter(read), found)))
         counts = list(map(itemgetter(attempts), found))
         if set(map(type, counts)) != {int}:  # NULL, or from MySQL's unsigned integers a Decimal
@@ -91,18 +91,18 @@ class Rows:
         return ClaimedRows(self.keys(found), list(contents), counts)
 
     def keys(self, found: Sequence[Sequence[Any]]) -> list[KeyValue]:
-        """The keys that stand first in these."""
+        """Return the keys of rows, which begin with them."""
         columns = [map(itemgetter(at), found) for at in range(len(self._queue.key))]
         return list(zip(*columns, strict=True))
 
     def key(self, found: Sequence[Any]) -> KeyValue:
-        """The key at the beginning of a row."""
+        """Return the key of a row, which begins with it."""
         return self.keys([found])[0]
 
     def of(
         self, connection: sa.Connection, keys: Sequence[KeyValue], columns: Sequence[sa.ColumnElement[Any]]
     ) -> dict[KeyValue, Sequence[Any]]:
-        """The `columns` of rows by their key."""
+        """Return the `columns` of the rows with these keys, by key."""
         labelled = [column.label(f"c{i}") for i, column in enumerate((*self.out(), *columns))]
         query: sa.Select[Any] = sa.select(*labelled).select_from(self._queue.table.called)
         rows = (row for mine in self.among(keys) for row in connection.execute(query.where(mine)))
@@ -111,7 +111,7 @@ class Rows:
     def contents(
         self, connection: sa.Connection, keys: Sequence[KeyValue], names: Sequence[str]
     ) -> dict[KeyValue, dict[str, Any]]:
-        """Those of the columns that a handler gets, as it gets them."""
+        """Return those columns that a handler gets, in the form that it gets, by key."""
         names = [name for name in names if name in self._columns]
         if not names:
             return {}
@@ -126,11 +126,11 @@ class Rows:
         return values
 
     def out(self) -> list[sa.ColumnElement[Any]]:
-        """The key's columns, exact."""
+        """Return the columns to read the key exactly."""
         return [self._backend.keys.out(self._queue.table, name) for name in self._queue.key]
 
     def among(self, keys: Sequence[KeyValue]) -> Iterator[Condition]:
-        """Conditions for rows with one of `keys`, each as long as a statement may be."""
+        """Yield conditions for the rows with these keys, each short enough for one statement."""
         longest = self._backend.keys.longest_list
         for start in range(0, len(keys), longest):
             yield self._backend.keys.among(self._queue.table, self._queue.key, keys[start : start + longest])
@@ -139,7 +139,7 @@ class Rows:
         self, connection: sa.Connection, statement: sa.Update | sa.Delete, keys: Sequence[KeyValue],
         *where: Condition,
     ) -> Collection[KeyValue]:  # fmt: skip
-        """Execute it for those of `keys` for which `where` holds; which those were."""
+        """Execute the statement for those of `keys` for which `where` holds; return the keys of the changed rows."""
         changed: set[KeyValue] = set()
         for mine in self.among(keys):
             one = statement.where(mine, *where)
@@ -147,13 +147,13 @@ class Rows:
         return changed
 
     def marking(self, statement: Callable[[Any], sa.Update | sa.Delete]) -> Marking:
-        """How rows are marked done by a statement that is made of a token."""
+        """Return what marks rows as done. `statement` makes the statement for a token."""
         queue = self._queue
         condition = queue.selection.clause if queue.row_alone else None
         return self._backend.claims.marking(queue.table, queue.key, statement, condition)
 
     def update(self, *values: tuple[sa.ColumnElement[Any], Any]) -> sa.Update:
-        """An UPDATE of the queue's table, in the order given: MySQL evaluates left to right."""
+        """Return an UPDATE of the queue's table. It keeps the order of the values: MySQL evaluates left to right."""
         return sa.update(self._queue.table.called).ordered_values(*values)
 
     def still_pending(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> bool:
@@ -163,13 +163,13 @@ class Rows:
         return any(connection.execute(query.where(mine)).first() for mine in self.among(keys))
 
     def exists(self, connection: sa.Connection, low: KeyValue | None, *where: Condition | sa.TextClause) -> bool:
-        """Whether there is such a row from `low` on."""
+        """Whether there is a row from `low` on for which `where` holds."""
         query: sa.Select[Any] = self.first_of(1, low, where).order_by(None)
         query = query.with_only_columns(sa.literal_column("1"))
         return connection.execute(query).first() is not None
 
     def takes_marks(self, connection: sa.Connection, but: KeyValue, savepoint: Savepoint) -> bool | None:
-        """Whether one of the first pending rows beside `but` takes its marks; None: there is none."""
+        """Whether one of the first pending rows other than `but` accepts its marks; None if there is none."""
         query = self.candidates(FEW, None, [sa.not_(mine) for mine in self.among([but])])
         labelled = query.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(query.inner_columns)))
         self._backend.claims.check_at_once(connection)
@@ -184,14 +184,14 @@ class Rows:
         return False if others else None
 
     def first(self, connection: sa.Connection, low: KeyValue | None, *where: Condition) -> KeyValue | None:
-        """The key of the first pending row from `low` on."""
+        """Return the key of the first pending row from `low` on; None if there is none."""
         row = connection.execute(self.candidates(1, low, where)).first()
         return None if row is None else self.key(row)
 
     def first_before(
         self, connection: sa.Connection, low: KeyValue | None, key: KeyValue | None, where: Condition
     ) -> KeyValue | None:
-        """The key of the first row for which it holds, pending or not, where that comes before `key`; else `key`."""
+        """Return the key of the first row before `key` for which `where` holds, pending or not; else `key`."""
         if key is None:
             return None
         upto = self._backend.keys.upto(self._queue.table, self._queue.key, key)
@@ -200,17 +200,17 @@ class Rows:
 
 
 def how_many(condition: Condition) -> sa.ColumnElement[Any]:
-    """A count of the rows for which it holds."""
+    """Return the expression that counts the rows for which the condition holds."""
     return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
 
 
 def number(value: Any) -> float | None:
-    """What a driver gives as one kind of number or another."""
+    """Return a driver's number of any kind as a float."""
     return None if value is None else float(value)
 
 
 def age(backend: Backend, queue: Queue, moment: str | None, free: Condition) -> sa.ColumnElement[Any]:
-    """Seconds since the oldest free row's moment, in a query over the queue; NULL where no column tells."""
+    """Return the expression for the age of the oldest free row in seconds; NULL if no column gives it."""
     if moment is None:
         return sa.null()
     oldest = sa.func.min(sa.case((free, queue.column(moment))))

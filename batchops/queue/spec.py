@@ -127,5 +127,5 @@ class DrainSpec(PayloadSpec, ThrottledSpec):
 
     @property
     def handlers(self) -> list[str]:
-        """The flags that say who does the work; one of them, or none."""
+        """Return the given flags that name a handler: one or none in a valid spec."""
         return ["--" + n.replace("_", "-") for n in (*HANDLERS, "set") if getattr(self, n)]

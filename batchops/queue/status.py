@@ -16,12 +16,12 @@ from batchops.queue.rows import how_many
 
 @dataclass(frozen=True)
 class Holder:
-    """A worker's process and what it holds."""
+    """A worker's process and the rows that it holds."""
 
     worker: str
     rows: int
     seconds: float
-    """Until the last of its leases runs out; negative: no heartbeat since."""
+    """Seconds until the last of its leases expires; negative if it has expired."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Reason:
 
 
 class QueueStatus:
-    """Reads; `leases` says in which columns everything is."""
+    """Reads the status of a queue. `leases` is the place that holds it."""
 
     def __init__(self, database: Database, queue: Queue, leases: ColumnLeases | TableLeases) -> None:
         self._database = database
@@ -45,7 +45,7 @@ class QueueStatus:
         self.leases = leases
 
     def holders(self, connection: sa.Connection) -> list[Holder]:
-        """Processes with rows in flight, the one with the most first."""
+        """Return the processes that have leased rows, the one with the most rows first."""
         lease, until = self._of("lease"), self._of("lease_until")
         query: sa.Select[Any] = sa.select(
             lease.label("lease"), sa.func.count().label("n"), (sa.func.max(until) - self._claims.now()).label("left")
@@ -58,7 +58,7 @@ class QueueStatus:
         return sorted(found.values(), key=lambda holder: -holder.rows)
 
     def reasons(self, connection: sa.Connection, most: int = 20) -> list[Reason]:
-        """The commonest reasons first."""
+        """Return the reasons of failures, the most frequent first."""
         failure, dead_letters = self._of("failure"), self._of("next_at") >= NEVER
         waits = sa.and_(self._of("next_at").is_not(None), self._of("next_at") < NEVER)
         query: sa.Select[Any] = sa.select(

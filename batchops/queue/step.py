@@ -1,4 +1,4 @@
-"""One step of a drain: claim, deliver, finalise, in short transactions around the work."""
+"""The step of a drain: claims rows, calls the handler and finalises, in short transactions around the work."""
 
 import time
 from collections.abc import Collection, Sequence
@@ -46,7 +46,7 @@ from batchops.runtime.stop import Stop
 
 
 class ClaimStep:
-    """Rows claimed, worked on and finalised. Called again after an error, it continues where that happened."""
+    """Claims, works on and finalises rows. After an error, the next call continues where the error happened."""
 
     def __init__(
         self, queue: Queue, claims: Claims, handler: Handler, attempts: RetryPolicy, deadline: Deadline,
@@ -66,13 +66,13 @@ class ClaimStep:
         self._marking = InTransaction(claims.database, SqlHandler(), deadline, stop)
         self._late = f"the handler did not return within {deadline.seconds:g} s"
         self._at_once = False
-        """Whether what COMMIT would refuse is looked for before it: once something was refused."""
-        self._in_hand: ClaimInHand | None = None
+        """Whether constraints are checked before COMMIT: from the first refusal on."""
+        self._current: ClaimInHand | None = None
         self._ahead = ClaimAhead(claims.database, claims)
 
     def __call__(self, size: Size) -> Outcome | None:
-        """One claim's rows, of one row until the table has taken a mark; None where nothing is free and due."""
-        if self._marks.taken or self._in_hand is not None:
+        """Work on one claim; return None if no row is free and due. Claim one row until the table accepts a mark."""
+        if self._marks.taken or self._current is not None:
             return self._one_claim(size)
         with self._marks.trial(self._stop) as mine:
             if self._marks.refusal is not None:
@@ -85,23 +85,23 @@ class ClaimStep:
         return replace(outcome, trial=self._marks.taken, size=Size(rows=1, read=1))
 
     def release(self) -> None:
-        """Release what was claimed for a batch that does not follow, or not now."""
+        """Release the rows claimed ahead, whose batch does not follow, or not now."""
         self._ahead.release()
 
     def _one_claim(self, size: Size) -> Outcome | None:
         if self._marks.refusal is not None:
             raise self._marks.refusal
-        if self._in_hand is None:
+        if self._current is None:
             claim = self._ahead.take(size) or self._claims.claim(size.rows)
             if claim is None:
                 return None
-            self._in_hand = ClaimInHand(claim)
+            self._current = ClaimInHand(claim)
             self._counters.add(claimed=len(claim.rows), dead_letters=len(claim.dead_letters))
             for row, why in claim.dead_letters:
                 self._counters.because(why, [self._queue.row_name(row.key)])
-        now = self._in_hand
+        now = self._current
         try:
-            outcome = self._finalised(now, size)
+            outcome = self._finalise(now, size)
         except OutcomeUnknownError:
             now.in_doubt = True
             raise
@@ -109,48 +109,48 @@ class ClaimStep:
             self._release(now.claim)
             raise
         self._claims.finish(now.claim)
-        self._in_hand = None
+        self._current = None
         if now.final:
             self._marks.judge(self._database, self._leases, now.claim.rows, now.final, self._queue.row_name)
         return outcome
 
-    def _finalised(self, now: ClaimInHand, size: Size) -> Outcome:
+    def _finalise(self, now: ClaimInHand, size: Size) -> Outcome:
         if not now.claim.rows:
             return self._outcome(now, 0)
         try:
             if self._handler.in_transaction:
-                return self._worked_in_transaction(now)
+                return self._work_in_transaction(now)
             if now.results is None:
-                now.results = self._delivered(now.claim)
+                now.results = self._deliver(now.claim)
             try:
-                return self._marked_and_claimed(now, now.results, size)
+                return self._mark_and_claim(now, now.results, size)
             except RowRefusedError:
-                self._at_once = True  # one of the marks: found by halves, it fails alone
-                return self._worked(now, self._marking, now.results)
+                self._at_once = True  # the mark of one row: found by halving, that row fails alone
+                return self._work(now, self._marking, now.results)
         except DeadlinePassedError:
             return self._overdue(now)
         except (DeniedError, RowRefusedError) as error:  # by a trigger's statement, or by COMMIT
             refused, before = Unmarked(reason(error)), now.results or untried(now.claim)
-            return self._marked(now, [refused if one is None else one for one in before])
+            return self._mark(now, [refused if one is None else one for one in before])
 
-    def _worked_in_transaction(self, now: ClaimInHand) -> Outcome:
+    def _work_in_transaction(self, now: ClaimInHand) -> Outcome:
         before = untried(now.claim)
         try:
-            return self._worked(now, self._in_transaction, before)
+            return self._work(now, self._in_transaction, before)
         except RowRefusedError:
             if self._at_once:
                 raise
             self._at_once = True
-            return self._worked(now, self._in_transaction, before)
+            return self._work(now, self._in_transaction, before)
 
-    def _delivered(self, claim: Claim) -> Sequence[Result]:
+    def _deliver(self, claim: Claim) -> Sequence[Result]:
         if not claim.refused:
-            return self._handled(claim.rows)
+            return self._handle(claim.rows)
         rows = by_columns([row for row in claim.rows if row.key not in claim.refused])
-        results = iter(self._handled(rows) if rows else ())
+        results = iter(self._handle(rows) if rows else ())
         return [next(results) if one is None else one for one in untried(claim)]
 
-    def _handled(self, rows: ClaimedRows) -> Sequence[Result]:
+    def _handle(self, rows: ClaimedRows) -> Sequence[Result]:
         end = time.monotonic() + self._deadline.seconds
 
         def work(some: Sequence[Row]) -> Sequence[Result]:
@@ -159,21 +159,21 @@ class ClaimStep:
             values = by_columns(some).values
             return self._deadline.call(lambda: self._handler(values, None, self._stop))
 
-        # The failure of a whole batch may be another row's: what comes again is not handed over with others.
+        # Another row may have failed the whole batch: a row that was tried before is tried alone.
         if not self._handler.isolate_failed or max(rows.attempts) <= 1:
             return by_halves(rows, work, blamed)
         return apart(rows, lambda row: row.attempts > 1, lambda some: by_halves(some, work, blamed))
 
-    def _marked_and_claimed(self, now: ClaimInHand, results: Sequence[Result], size: Size) -> Outcome:
+    def _mark_and_claim(self, now: ClaimInHand, results: Sequence[Result], size: Size) -> Outcome:
         try:
-            return self._marked(now, results, size)
+            return self._mark(now, results, size)
         except (DeniedError, RowRefusedError):
             if not self._ahead.failed:
                 raise
-        return self._marked(now, results)  # what was refused may have been a row of the next claim
+        return self._mark(now, results)  # the refusal may have been of a row of the next claim
 
-    def _marked(self, now: ClaimInHand, results: Sequence[Result], size: Size | None = None) -> Outcome:
-        """`size`: of the next batch, where its rows may be claimed along."""
+    def _mark(self, now: ClaimInHand, results: Sequence[Result], size: Size | None = None) -> Outcome:
+        """Finalise with these results. `size`: the size of the next batch, if this may claim it too."""
         sorted_ = sort_results(now.claim.rows, results, self._attempts)
         self._ahead.begin()
         with self._database.transaction(joined=Joined.BEGIN) as connection:
@@ -184,12 +184,12 @@ class ClaimStep:
                 self._ahead.claim(connection, size.rows)
             done = len(self._proved(connection, sorted_.done, marked))
         self._ahead.committed()
-        # Where every lease was lost nothing was marked, and nothing is known of the marks.
+        # If every lease was lost, no row was marked, and nothing is known about marks.
         now.final = results if done or not sorted_.done else ()
         return self._counted(now, done, done + aside, sorted_)
 
-    def _worked(self, now: ClaimInHand, in_transaction: InTransaction, before: Sequence[Result]) -> Outcome:
-        """Rows that have not failed before: marked and worked on with savepoints between them."""
+    def _work(self, now: ClaimInHand, in_transaction: InTransaction, before: Sequence[Result]) -> Outcome:
+        """Work on and mark the rows that have no result in `before`, with savepoints, in one transaction."""
         claim = now.claim
         left = [row for row, one in zip(claim.rows, before, strict=True) if one is None]
         with self._database.transaction() as connection:
@@ -208,23 +208,23 @@ class ClaimStep:
         return self._counted(now, len(sorted_.done), settled, sorted_)
 
     def _set_aside(self, connection: sa.Connection, now: ClaimInHand, sorted_: SortedResults) -> int:
-        """The rows that are not done; how many of them were still held."""
+        """Release, retry or give up the rows that are not done; return how many of them were still held."""
         token, settled = now.claim.token, 0
         for (why, seconds), keys in sorted_.retry.items():
             settled += len(self._leases.retry(connection, token, keys, why, seconds))
         now.rejected.clear()
         for why, keys in sorted_.dead_letters.items():
-            gone = self._given_up(connection, token, keys, why)
+            gone = self._give_up(connection, token, keys, why)
             now.rejected += [Rejected(self._queue.row_name(key), why) for key in keys if key in gone]
             settled += len(gone)
         if sorted_.unstarted:
             self._leases.release(connection, token, sorted_.unstarted)
         return settled + len(sorted_.unstarted)
 
-    def _given_up(
+    def _give_up(
         self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], why: str
     ) -> Collection[KeyValue]:
-        """Rows set aside; unmarked where the database refuses --failed."""
+        """Give up rows, without the mark of --failed if the database refuses it; return those that were held."""
         gone: set[KeyValue] = set()
 
         def mark(some: Sequence[KeyValue]) -> Sequence[Result]:
@@ -258,7 +258,7 @@ class ClaimStep:
         if sorted_.unstarted:
             self._claims.released()
         if now.in_doubt and self._claims.certain(now.claim):
-            # Nobody can have taken them: the COMMIT whose answer was lost had been applied.
+            # No other worker can have them: the COMMIT without an answer was applied.
             done, missing = done + min(missing, len(sorted_.done) or missing), 0
         self._counters.add(
             failed=sorted_.failures, dead_letters=len(now.rejected), lost=missing, released=len(sorted_.unstarted)
@@ -272,16 +272,16 @@ class ClaimStep:
         return Outcome(rows=done, read=len(now.claim.rows), rejected=(*dead_letters, *now.rejected))
 
     def _overdue(self, now: ClaimInHand) -> Outcome:
-        """The handler hangs: the one row failed; of several nobody knows which, so each is tried alone."""
+        """Finalise a claim whose handler hangs: a single row failed; of several, each is tried alone later."""
         if self._deadline.given_up():
-            # It may still be running: the leases hold until they expire, and nobody begins the same beside it.
+            # The call may still run: its rows stay leased until the leases expire, so no other worker starts them.
             self._stop.cut = True
             raise CutShortError("The handler did not return within the grace period; its rows stay leased.")
         if self._deadline.hanging > MOST_HANGING:
             raise HandlerError(f"{self._deadline.hanging} calls of the handler hang.", "find out what it waits for.")
         claim = now.claim
         if len(claim.rows) == 1:
-            return self._marked(now, [Failed(self._late)])
+            return self._mark(now, [Failed(self._late)])
         with self._database.transaction() as connection:
             self._leases.expire(connection, claim.token, claim.rows.keys)
         self._counters.add(failed=len(claim.rows))
@@ -289,12 +289,12 @@ class ClaimStep:
         return self._outcome(now, 0)
 
     def _release(self, claim: Claim) -> None:
-        """Nothing was done: no attempt counts."""
-        self._in_hand = None
+        """Release the rows of a claim that nothing was done for: no attempt is counted."""
+        self._current = None
         self._claims.finish(claim)
         try:
             with self._database.transaction() as connection:
                 self._leases.release(connection, claim.token, claim.rows.keys)
         except BatchopsError:
-            return  # the leases run out by themselves
+            return  # the leases expire by themselves
         self._claims.released()

@@ -1,4 +1,4 @@
-"""The columns of a table that leases are kept in: their names, and whether those that were there can serve."""
+"""The lease columns of a table: their names, and checks of columns that the table already has."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,56 +12,56 @@ from batchops.db.table import Column, Table
 from batchops.errors import RefusedError
 
 KINDS = {"lease": "text", "lease_until": "number", "attempts": "count", "next_at": "number", "failure": "text"}
-"""What they are for, and the kind of type each has; times are seconds since 1970 by the database's clock."""
+"""The kind of type for each purpose of a lease column. Times are seconds since 1970 by the database's clock."""
 BEFORE_CLAIM = "before_claim"
-"""A further column, for what --claimed has overwritten in a row that is leased."""
+"""A further column, for the values that --claimed has overwritten in a leased row."""
 WIDTHS = {"lease": 40, "failure": 400, BEFORE_CLAIM: 1_000}
-"""Characters that a text must hold at the least."""
+"""The fewest characters that a text column must be able to hold."""
 VALUES = {"lease": "x" * 40, "lease_until": "1800000000.5", "next_at": "1800000000.5", "failure": "ValueError: no",
           BEFORE_CLAIM: '{"status":"new"}'}  # fmt: skip
-"""What may be written into them: a check of the table's own may refuse it."""
+"""Examples of what batchops writes to the columns, to find out whether a check constraint refuses them."""
 WANTED = {
     "text": "a text of {} characters or more", "long text": "a text of {} characters or more",
     "number": "seconds as a double", "count": "an integer",
 }  # fmt: skip
 HIDDEN = ("lease", "lease_until", "next_at", "failure", BEFORE_CLAIM)
-"""Those that no handler needs to see."""
+"""The lease columns that handlers do not get."""
 
 
 @dataclass(frozen=True)
 class LeaseColumns:
-    """Their names in one table."""
+    """The names of the lease columns in one table."""
 
     prefix: str = ""
     claimed: bool = False
-    """Whether there is to be one for what --claimed overwrites."""
+    """Whether there is a column for what --claimed overwrites."""
 
     @property
     def kinds(self) -> dict[str, str]:
-        """What they are for, and the kind of type each has."""
+        """Return the kind of type for each purpose."""
         return KINDS | {BEFORE_CLAIM: "long text"} if self.claimed else KINDS
 
     def name(self, purpose: str) -> str:
-        """The column's name, by what it is for."""
+        """Return the name of the column for a purpose."""
         return self.prefix + purpose
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All of them, in the order in which they are made."""
+        """Return all names, in the order in which the columns are made."""
         return tuple(map(self.name, self.kinds))
 
     def missing(self, table: Table) -> list[str]:
-        """What there is no column for yet."""
+        """Return the purposes that the table has no column for."""
         return [purpose for purpose in self.kinds if self.name(purpose) not in table.column_names]
 
     def check(self, claims: ClaimQueries, table: Table) -> None:
-        """RefusedError where a column of such a name cannot serve."""
+        """Raise RefusedError if a column with such a name cannot be used for leases."""
         for column, purpose in self._there(table):
             if (why := self._unfit(claims, column, purpose)) is not None:
                 raise self.refusal(table, column, why)
 
     def try_values(self, connection: sa.Connection, backend: Backend, table: Table, attempts: int) -> None:
-        """RefusedError where a column's type or a check of the table's own refuses what leases write."""
+        """Raise RefusedError if a column's type or a check constraint refuses what batchops writes to it."""
         for column, purpose in self._there(table):
             if purpose == "attempts" and (most := backend.claims.most(column)) < attempts:
                 raise self.refusal(table, column, f"{column.type} counts to {most}, and --max-attempts is {attempts}")
@@ -70,24 +70,24 @@ class LeaseColumns:
                 raise self.refusal(table, column, f"{refusal}, as in {value}")
 
     def other_case(self, backend: Backend, table: Table) -> None:
-        """RefusedError where a column has such a name but for its case, which never counts in a name here."""
+        """Raise RefusedError if a column's name differs from a lease column's by case alone: batchops ignores case."""
         wanted = {self.name(purpose).lower(): self.name(purpose) for purpose in self.missing(table)}
         for column in table.columns:
             if (name := wanted.get(column.name.lower())) is not None and not backend.sql_functions.folds:
                 raise self.refusal(table, column, f"its name differs from {name} by its case alone")
 
     def fit(self, claims: ClaimQueries, table: Table) -> bool:
-        """Whether every column of such a name can serve."""
+        """Whether every column with such a name can be used for leases."""
         return not any(self._unfit(claims, column, purpose) for column, purpose in self._there(table))
 
     def as_there(self, claims: ClaimQueries, table: Table) -> "LeaseColumns":
-        """These, with the one for what --claimed overwrites where there is one that can serve."""
+        """Return these columns, with the one for what --claimed overwrites if the table has a suitable one."""
         every = replace(self, claimed=True)
         fits = self.name(BEFORE_CLAIM) in table.column_names and every.fit(claims, table)
         return every if fits else self
 
     def refusal(self, table: Table, column: Column, why: str) -> RefusedError:
-        """Why a column cannot serve, and the ways out."""
+        """Return the error for a column that cannot be used, with the ways out."""
         return RefusedError(
             f'Table "{table.label}" has a column {column.name} of its own: {why}.',
             "--lease-prefix batchops_ gives leases columns of their own, for queue init and drain alike; "
@@ -95,7 +95,7 @@ class LeaseColumns:
         )
 
     def taken_over(self, claims: ClaimQueries, table: Table) -> Sequence[Column]:
-        """Columns that were there before: of another type than ours, or in another place than they are made in."""
+        """Return the lease columns that `queue init` did not make: their type or their place differs."""
         there = [column for column, _ in self._there(table)]
         places = {column.name: n for n, column in enumerate(table.columns)}
         others = [

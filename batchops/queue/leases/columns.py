@@ -1,4 +1,4 @@
-"""Leases in columns of the queue's own table."""
+"""Keeps leases in columns of the queue's own table."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ FULL = "its attempts stand at {}, the maximum of the column {}"
 
 
 class ColumnLeases:
-    """Leases in the columns lease, lease_until, attempts, next_at and failure, or those of a prefix."""
+    """Leases in the columns lease, lease_until, attempts, next_at and failure, whose names may have a prefix."""
 
     place = "columns of the table"
 
@@ -29,7 +29,7 @@ class ColumnLeases:
         self, backend: Backend, queue: Queue, names: LeaseColumns, *, whole: bool = True, moment: str | None = None,
         max_bytes: int = MOST_BYTES,
     ) -> None:  # fmt: skip
-        """`whole`: rows are read with all their columns. `moment`: the column that tells how old a row is."""
+        """`whole`: whether rows are read with all their columns. `moment`: the column that gives the age of a row."""
         self._names = names
         self._backend = backend
         self._claims = backend.claims
@@ -41,12 +41,12 @@ class ColumnLeases:
         self._rows = Rows(backend, queue, columns, max_bytes)
         self._mark = ClaimedMark(backend, queue, self._rows)
         self._before = {BEFORE_CLAIM: None} if names.claimed else {}
-        """What is set in a row that has no mark any more."""
+        """What is set in a row whose mark is undone."""
         self.read = (*self._rows.read_columns, *names.names)
         self.written = names.names
         self.keeps_marks = names.claimed
         self._most = backend.claims.most(queue.table.column(names.name("attempts")))
-        # An application's own column may be NULL where it has not counted yet.
+        # The column may be the application's own, and NULL in rows that were not counted yet.
         self._counted = sa.func.coalesce(self.own("attempts"), sa.literal_column("0"))
 
         next_at = self.own("next_at")
@@ -161,7 +161,7 @@ class ColumnLeases:
         self, connection: sa.Connection, marks: Sequence[tuple[sa.ColumnElement[Any], Any]],
         keys: Sequence[KeyValue] | None, most: int,
     ) -> int:  # fmt: skip
-        """Make rows that were given up on claimable again, `marks` set in them; how many."""
+        """Make dead letters claimable again, and set `marks` in them; return how many."""
         dead = self.own("next_at") >= NEVER
         if keys is None:
             query: sa.Select[Any] = sa.select(*self._rows.out()).select_from(self._queue.table.called)
@@ -181,11 +181,11 @@ class ColumnLeases:
     def counts(self, connection: sa.Connection) -> Counts:
         now, lease, until, next_at = self._claims.now(), *map(self.own, ("lease", "lease_until", "next_at"))
         waits = sa.and_(lease.is_(None), next_at > now, next_at < NEVER)
-        flies, lost = sa.and_(lease.is_not(None), until >= now), sa.and_(lease.is_not(None), until < now)
+        in_flight, lost = sa.and_(lease.is_not(None), until >= now), sa.and_(lease.is_not(None), until < now)
         free = sa.or_(sa.and_(lease.is_(None), sa.or_(next_at.is_(None), next_at <= now)), lost)
-        due = sa.case((flies, until), (waits, next_at))
+        due = sa.case((in_flight, until), (waits, next_at))
         columns: list[sa.ColumnElement[Any]] = [
-            *map(how_many, (free, waits, flies, lost)), age(self._backend, self._queue, self._moment, free),
+            *map(how_many, (free, waits, in_flight, lost)), age(self._backend, self._queue, self._moment, free),
             sa.func.min(due) - now,
         ]  # fmt: skip
         query = sa.select(*(column.label(f"n{i}") for i, column in enumerate(columns)))
@@ -198,15 +198,15 @@ class ColumnLeases:
             return self._rows.candidates(rows, low, where)
 
         def values(token: Any, seconds: Any) -> dict[str, Any]:
-            told = {"lease": token, "lease_until": self._claims.now() + seconds} | counted
-            return {self._names.name(purpose): value for purpose, value in told.items()}
+            own = {"lease": token, "lease_until": self._claims.now() + seconds} | counted
+            return {self._names.name(purpose): value for purpose, value in own.items()}
 
         queue, columns = self._queue, self._rows.read(self.own("attempts"))
         claimable = Claimable(queue.table, queue.key, candidates, values, columns, self._rows.limit)
         return self._claims.claiming(claimable)
 
     def own(self, purpose: str) -> sa.ColumnElement[Any]:
-        """A lease's column, by what it is for."""
+        """Return the lease column for a purpose."""
         return self._queue.column(self._names.name(purpose))
 
     def _marked_done(self, token: Any) -> sa.Update | sa.Delete:
@@ -224,7 +224,7 @@ class ColumnLeases:
         return sa.and_(self.own("lease").is_not(None), self.own("lease_until") < self._claims.now())
 
     def _full(self) -> Condition:
-        """Held by nobody, and claimed so often that it cannot be counted any further."""
+        """Return the condition for rows that are not held, and whose attempts cannot be counted any further."""
         lease, next_at = self.own("lease"), self.own("next_at")
         alive = sa.or_(next_at.is_(None), next_at < NEVER)
         return sa.and_(sa.or_(lease.is_(None), self._expired()), alive, self._counted >= self._most)
@@ -233,7 +233,7 @@ class ColumnLeases:
         return self.own(BEFORE_CLAIM).is_not(None)
 
     def _pending(self) -> Condition | sa.TextClause:
-        """Pending, or leased with a mark that may hide that."""
+        """Return the condition for rows that are pending, or have a mark that may hide that they are."""
         clause = self._queue.selection.clause
         return sa.or_(clause, self._marked()) if self.keeps_marks else clause
 

@@ -1,6 +1,6 @@
-"""The SQL that gives a table a place to keep leases in: columns of its own, or the table batchops_row_lease.
+"""The SQL that makes a place for leases: columns of the queue's table, or the table batchops_row_lease.
 
-The table has no version, other than the ledger's: `table_ddl` adds the columns that it lacks.
+Unlike the ledger's tables, batchops_row_lease has no version: `table_ddl` adds the columns that it lacks.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from batchops.queue.leases.column_names import BEFORE_CLAIM, LeaseColumns
 
 TABLE = "batchops_row_lease"
 OLD_TABLE = "batchops_lease"
-"""Its name before; runs have their leases there now."""
+"""The name of that table in an earlier version. Now the ledger keeps the leases of runs in a table of this name."""
 LEASES = sa.Table(
     TABLE, sa.MetaData(),
     sa.Column("relation", KEY_TEXT, primary_key=True),
@@ -32,12 +32,12 @@ LEASES = sa.Table(
 
 
 def creation() -> CreateTable:
-    """The statement that makes the table."""
+    """Return the statement that makes the lease table."""
     return CreateTable(LEASES, if_not_exists=True)
 
 
 def column_ddl(database: Database, table: Table, names: LeaseColumns) -> Iterator[str]:
-    """A statement for each lease column that is missing. A column with a constant default is added at once."""
+    """Yield a statement for each missing lease column. A column with a constant default is added without a rewrite."""
     prepare = database.engine.dialect.identifier_preparer
     types = database.backend.claims.types
     for purpose in names.missing(table):
@@ -48,12 +48,12 @@ def column_ddl(database: Database, table: Table, names: LeaseColumns) -> Iterato
 def reuse_columns(
     connection: sa.Connection, database: Database, table: Table, names: LeaseColumns
 ) -> Iterator[str]:  # fmt: skip
-    """What is to be said of columns of such names that are there already; RefusedError where one cannot serve."""
+    """Yield notes about existing columns with such names; raise RefusedError if one cannot be used."""
     names.check(database.backend.claims, table)
     names.other_case(database.backend, table)
     names.try_values(connection, database.backend, table, attempts=1)
     if not LeaseColumns(names.prefix).missing(table):
-        return  # it is a queue, whose leases may be in use
+        return  # the table is a queue already, and its leases may be in use
     for purpose in names.kinds:
         name = names.name(purpose)
         if name not in table.column_names:
@@ -76,13 +76,13 @@ def _counted(connection: sa.Connection, table: Table, purpose: str, name: str) -
 
 
 def _some(connection: sa.Connection, table: Table, holds: sa.ColumnElement[bool]) -> bool:
-    """Whether it holds for any row."""
+    """Whether the condition holds for any row."""
     found: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(table.clause).where(holds)
     return connection.execute(found.limit(1)).first() is not None
 
 
 def table_ddl(connection: sa.Connection, database: Database) -> Iterator[str]:
-    """The statement that makes the table beside, or brings it up to date; none where it is as it should be."""
+    """Yield the statements that make the lease table, or bring it up to date; none if it is up to date."""
     format_table = database.engine.dialect.identifier_preparer.format_table
     lease_table, old = (database.backend.catalog.find(connection, None, name) for name in (TABLE, OLD_TABLE))
     if lease_table is None and old is not None and "relation" in old.column_names:

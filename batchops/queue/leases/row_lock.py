@@ -1,4 +1,4 @@
-"""The plain form: no lease at all, only the row lock of one short batch."""
+"""Claims without leases: only the row locks of one short transaction hold the rows."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from batchops.runtime.counters import Counts
 
 
 class RowLocks:
-    """Rows are held for as long as the transaction that claimed them lasts."""
+    """Holds rows by the locks of the transaction that claimed them, until it ends."""
 
     place = "none: the row locks of one short batch"
     written = ()
@@ -34,7 +34,7 @@ class RowLocks:
     def claim(
         self, connection: sa.Connection, rows: int, low: KeyValue | None, but: Sequence[KeyValue]
     ) -> Sequence[Row]:
-        """Lock up to so many free rows, without those of the keys `but`."""
+        """Lock and return up to that many free rows, without those with the keys `but`."""
         without = [sa.not_(mine) for mine in self._rows.among(but)]
         fitting = self._rows.fitting(connection, rows, low, without)
         query = self._rows.candidates(fitting, low, without, self._rows.read(sa.literal_column("1")))
@@ -42,11 +42,11 @@ class RowLocks:
         return self._rows.rows(connection.execute(self._backend.claims.free(labelled)).all())
 
     def ack(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> Marked:
-        """Mark or delete the rows."""
+        """Mark or delete the rows as done."""
         return self._done(connection, keys, "")()
 
     def takes_marks(self, connection: sa.Connection, but: KeyValue, savepoint: Savepoint) -> bool | None:
-        """Whether another pending row than `but` can be marked done; None: there is none. To be rolled back."""
+        """Whether a pending row other than `but` can be marked done; None: there is none. The caller rolls back."""
         return self._rows.takes_marks(connection, but, savepoint)
 
     def still_pending(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> bool:
@@ -54,15 +54,15 @@ class RowLocks:
         return self._rows.still_pending(connection, keys)
 
     def first(self, connection: sa.Connection, low: KeyValue | None) -> KeyValue | None:
-        """The key of the first pending row."""
+        """Return the key of the first pending row; None if there is none."""
         return self._rows.first(connection, low)
 
-    def next_due(self, connection: sa.Connection) -> float | None:  # noqa: ARG002  as where there are leases
-        """Nothing waits here."""
+    def next_due(self, connection: sa.Connection) -> float | None:  # noqa: ARG002  the protocol's shape
+        """Return None: without leases no row waits."""
         return None
 
     def counts(self, connection: sa.Connection) -> Counts:
-        """Pending rows; nothing waits here, and who holds a row cannot be seen."""
+        """Count pending rows. Without leases no row waits, and locked rows cannot be told apart."""
         columns: list[sa.ColumnElement[Any]] = [
             how_many(sa.true()), age(self._backend, self._queue, self._moment, sa.true()),
         ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Leases in a table beside the queue's own, for tables whose columns are not ours to add to."""
+"""Keeps leases in a table beside the queue's own, for tables that cannot get further columns."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,10 +19,10 @@ from batchops.runtime.counters import Counts
 
 
 class TableLeases:
-    """Leases in the table batchops_row_lease, a row for each claimed, failed or dead row of any queue.
+    """Leases in the table batchops_row_lease, which has a row for each claimed, failed or dead row of any queue.
 
-    The queue's row is locked whenever its lease is looked at in order to change it, so two claims of one row
-    come one after the other.
+    The queue's row is locked before its lease is read to be changed. So two claims of one row come one after the
+    other.
     """
 
     place = f"the table {TABLE}"
@@ -32,7 +32,7 @@ class TableLeases:
         self, backend: Backend, queue: Queue, *, whole: bool = True, moment: str | None = None,
         max_bytes: int = MOST_BYTES, claimed: bool = True,
     ) -> None:  # fmt: skip
-        """`whole`: rows are read with all their columns. `moment`: the column that tells how old a row is.
+        """`whole`: whether rows are read with all their columns. `moment`: the column that gives the age of a row.
 
         `claimed`: whether there is a column for what --claimed overwrites.
         """
@@ -65,7 +65,7 @@ class TableLeases:
         free = sa.not_(self._has(self._blocked()))
         return self._rows.exists(connection, None, self._queue.selection.clause, free) or self.lost(connection, None)
 
-    def lost(self, connection: sa.Connection, low: KeyValue | None) -> bool:  # noqa: ARG002  a look here is short
+    def lost(self, connection: sa.Connection, low: KeyValue | None) -> bool:  # noqa: ARG002  this search is short
         one = sa.select(LEASES.c.row_key).where(LEASES.c.relation == self._relation, self._expired()).limit(1)
         return connection.execute(one).first() is not None
 
@@ -158,7 +158,7 @@ class TableLeases:
         self, connection: sa.Connection, marks: Sequence[tuple[sa.ColumnElement[Any], Any]],
         keys: Sequence[KeyValue] | None, most: int,
     ) -> int:  # fmt: skip
-        """Make rows that were given up on claimable again, `marks` set in them; how many."""
+        """Make dead letters claimable again, and set `marks` in them; return how many."""
         dead_letters = sa.select(LEASES.c.row_key).where(LEASES.c.relation == self._relation, LEASES.c.next_at >= NEVER)
         if keys is None:
             names = list(connection.execute(dead_letters.limit(most)).scalars())
@@ -186,10 +186,10 @@ class TableLeases:
     def counts(self, connection: sa.Connection) -> Counts:
         now, lease, until, next_at = self._claims.now(), LEASES.c.lease, LEASES.c.lease_until, LEASES.c.next_at
         waits = sa.and_(lease.is_(None), next_at > now, next_at < NEVER)
-        flies, lost = sa.and_(lease.is_not(None), until >= now), sa.and_(lease.is_not(None), until < now)
+        in_flight, lost = sa.and_(lease.is_not(None), until >= now), sa.and_(lease.is_not(None), until < now)
         columns: list[sa.ColumnElement[Any]] = [
-            *map(how_many, (waits, flies, lost, next_at >= NEVER)),
-            sa.func.min(sa.case((flies, until), (waits, next_at))) - now,
+            *map(how_many, (waits, in_flight, lost, next_at >= NEVER)),
+            sa.func.min(sa.case((in_flight, until), (waits, next_at))) - now,
         ]  # fmt: skip
         query: sa.Select[Any] = sa.select(*(column.label(f"n{i}") for i, column in enumerate(columns)))
         row = connection.execute(query.select_from(LEASES).where(LEASES.c.relation == self._relation)).one()
@@ -199,7 +199,7 @@ class TableLeases:
         return Counts(free, waiting, leased, expired, oldest=oldest, next_due=number(row[4]))
 
     def _pending(self, connection: sa.Connection) -> tuple[int, float | None]:
-        """Apart from the leases: an unqualified name in --where must not mean one of their columns."""
+        """Count pending rows, without joining the leases: a name in --where must not mean one of their columns."""
         oldest = age(self._backend, self._queue, self._moment, sa.true())
         query: sa.Select[Any] = sa.select(sa.func.count().label("n0"), oldest.label("n1"))
         clause = self._queue.selection.clause
@@ -208,7 +208,7 @@ class TableLeases:
         return int(row[0]), number(row[1])
 
     def _locked(self, connection: sa.Connection, rows: int, low: KeyValue | None, where: Condition) -> dict[str, Row]:
-        """Rows of the queue by the name that their lease goes by, locked."""
+        """Lock rows of the queue, and return them by their names in the lease table."""
         fitting = self._rows.fitting(connection, rows, low, [where])
         query = self._rows.candidates(fitting, low, [where], [*self._rows.read(sa.literal_column("0")), self.row_name])
         labelled = query.with_only_columns(*(c.label(f"c{i}") for i, c in enumerate(query.inner_columns)))
@@ -219,7 +219,7 @@ class TableLeases:
         self, connection: sa.Connection, found: dict[str, Row], token: str, seconds: float, still: Condition,
         counted: int,
     ) -> Sequence[Row]:  # fmt: skip
-        """Lease those that are still free: the first look may have been at an older state."""
+        """Lease the rows that are still free: the statement that found them may have seen an older state."""
         known = self._known(connection, list(found))
         allowed = self._still(connection, list(known), still)
         taken = [name for name in found if name not in known or name in allowed]
@@ -233,18 +233,18 @@ class TableLeases:
         return [found[name]._replace(attempts=known.get(name, 0) + counted) for name in taken]
 
     def _known(self, connection: sa.Connection, names: Sequence[str]) -> dict[str, int]:
-        """Attempts of those that have a row here."""
+        """Return the attempts of the rows that have a lease row."""
         query = sa.select(LEASES.c.row_key, LEASES.c.attempts)
         return {r[0]: r[1] for some in self._chunks(names) for r in connection.execute(query.where(*self._of(some)))}
 
     def _still(self, connection: sa.Connection, names: Sequence[str], where: Condition) -> list[str]:
-        """Those for which it holds, by their latest state."""
+        """Return the names for which the condition still holds, by their latest state."""
         query = sa.select(LEASES.c.row_key)
         query = query.with_for_update() if self._backend.sessions.locks_rows else query
         return [r[0] for some in self._chunks(names) for r in connection.execute(query.where(*self._of(some), where))]
 
     def _held(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> dict[str, KeyValue]:
-        """The keys whose lease is still `token`'s, by the name it goes by."""
+        """Return the keys that `token` still holds, by their names in the lease table."""
         named: dict[str, KeyValue] = {}
         for mine in self._rows.among(keys):
             query: sa.Select[Any] = sa.select(*self._rows.out(), self.row_name.label("n"))
@@ -254,12 +254,12 @@ class TableLeases:
         return {name: named[name] for name in self._still(connection, list(named), LEASES.c.lease == token)}
 
     def _marked(self) -> Condition:
-        """Leased with a mark, which may hide that the row is pending. Not by EXISTS: beside an OR that is slow."""
+        """Return the condition for rows with a mark, which may hide that they are pending. EXISTS is slow beside OR."""
         names = sa.select(LEASES.c.row_key).where(LEASES.c.relation == self._relation)
         return self.row_name.in_(names.where(LEASES.c.before_claim.is_not(None)))
 
     def _unmark(self, connection: sa.Connection, held: Mapping[str, KeyValue]) -> None:
-        """Undo the marks of rows by the name that their lease goes by."""
+        """Undo the marks of rows, given by their names in the lease table."""
         query = sa.select(LEASES.c.row_key, LEASES.c.before_claim).where(LEASES.c.before_claim.is_not(None))
         kept: dict[str, str] = {}
         for some in self._chunks(list(held)) if self.keeps_marks else ():
@@ -281,14 +281,14 @@ class TableLeases:
             connection.execute(sa.update(LEASES).where(*self._of(some)).values(**values))
 
     def _blocked(self) -> Condition:
-        """Leased by anyone, or not due. A row that was released has no time: that must not make it unknown."""
+        """Return the condition for leased rows, and rows not due. A released row has no time: that is not NULL here."""
         return sa.or_(LEASES.c.lease.is_not(None), sa.func.coalesce(LEASES.c.next_at, 0.0) > self._claims.now())
 
     def _expired(self) -> Condition:
         return sa.and_(LEASES.c.lease.is_not(None), LEASES.c.lease_until < self._claims.now())
 
     def _has(self, *where: Condition) -> Condition:
-        """Whether the queue's row has a row here for which it holds."""
+        """Return the condition that the queue's row has a lease row for which `where` holds."""
         its = (LEASES.c.relation == self._relation, LEASES.c.row_key == self.row_name)
         return sa.exists(sa.select(sa.literal_column("1")).select_from(LEASES).where(*its, *where))
 
