@@ -1,4 +1,4 @@
-"""Claims where no statement locks, changes and gives rows at once: they are locked first, and changed by key."""
+"""Claims for databases without a statement that locks, changes and returns rows: rows are locked, then changed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -12,7 +12,7 @@ from batchops.db.table import Table, quoted
 from batchops.db.types import KeyValue
 
 _LIST = 1_000
-"""Keys in one statement."""
+"""The most keys in one statement."""
 
 
 class _Keyed(ClaimQueries, Protocol):
@@ -20,14 +20,14 @@ class _Keyed(ClaimQueries, Protocol):
 
 
 class KeyedClaims:
-    """The part of a database's claims that hangs on its keys alone."""
+    """The part of a database's claims that depends on its keys only."""
 
     def claiming(self: _Keyed, rows: Claimable) -> Claiming:
         return SizedClaiming(rows, self.free, partial(_lease, self))
 
     def marking(
         self: _Keyed, table: Table, names: Sequence[str], statement: Callable[[Any], sa.Update | sa.Delete],
-        condition: sa.ColumnElement[bool] | sa.TextClause | None,  # noqa: ARG002  it is asked again
+        condition: sa.ColumnElement[bool] | sa.TextClause | None,  # noqa: ARG002  a query finds it out
     ) -> Marking:  # fmt: skip
         return KeyedMarking(
             lambda connection, one: self.change(connection, table, names, one),
@@ -52,13 +52,13 @@ def _lease(
 
 
 class SizedClaiming:
-    """Claims in several statements: how large the candidates are is asked before they are read."""
+    """Claims in several statements: reads the sizes of the candidates first, and then the rows that fit."""
 
     def __init__(
         self, rows: Claimable, free: Callable[[sa.Select[Any]], sa.Select[Any]],
         lease: Callable[[sa.Connection, Claimable, sa.Select[Any], Mapping[str, Any]], Sequence[Sequence[Any]]],
     ) -> None:  # fmt: skip
-        """`free`: locks what a SELECT finds. `lease`: locks candidates, sets values in them, and gives them."""
+        """`free`: makes a SELECT lock its rows. `lease`: locks candidates, sets values in them, and returns them."""
         self._rows = rows
         self._free = free
         self._lease = lease
@@ -72,14 +72,14 @@ class SizedClaiming:
 
 
 class KeyedMarking:
-    """Marks rows by lists of keys, each statement made for its list; what they meet afterwards is not known."""
+    """Marks rows by lists of keys, with a statement for each list. It does not find out which are still pending."""
 
     def __init__(
         self, change: Callable[[sa.Connection, sa.Update | sa.Delete], Sequence[KeyValue]],
         among: Callable[[Sequence[KeyValue]], sa.ColumnElement[bool]], longest: int,
         statement: Callable[[Any], sa.Update | sa.Delete],
     ) -> None:  # fmt: skip
-        """`longest`: how many keys `among` takes at the most."""
+        """`longest`: the most keys that `among` accepts."""
         self._change = change
         self._among = among
         self._longest = longest

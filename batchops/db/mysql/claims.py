@@ -25,7 +25,7 @@ _LARGE = ("text", "mediumtext", "longtext", "blob", "mediumblob", "longblob", "j
 _LETTERS = ("char", "varchar", "tinytext", *_LARGE)
 _SHORT = 64
 _LETTER = 4
-"""Bytes of one, at the most."""
+"""The most bytes of a character."""
 _LONG_NAME = 400
 _WIDE = re.compile(r"varchar\((\d+)\)|(?:medium|long)?text")
 _COUNT = re.compile(r"(tiny|small|medium|big)?int(?:\(\d+\))?( unsigned)?( zerofill)?")
@@ -33,7 +33,7 @@ _BITS = {"tiny": 8, "small": 16, "medium": 24, None: 32, "big": 64}
 
 
 class MySQLClaims(KeyedClaims):
-    """FOR UPDATE SKIP LOCKED."""
+    """Claims by FOR UPDATE SKIP LOCKED."""
 
     row_keys: Keys = MySQLKeys()
 
@@ -72,7 +72,7 @@ class MySQLClaims(KeyedClaims):
         held = sa.select(*(keys.out(table, name) for name in names)).select_from(table.called)
         if statement.whereclause is not None:
             held = held.where(statement.whereclause)
-        # Not FOR UPDATE: a small table is scanned for a list of keys, and rows locked by others would be waited for.
+        # Not FOR UPDATE: the server may scan a small table for a list of keys, and wait for rows locked by others.
         rows = connection.execute(held).all()
         if isinstance(statement, sa.Update):  # a DELETE may have a condition that reads its own table
             statement = keys.by_index(table, names, statement)
@@ -84,7 +84,7 @@ class MySQLClaims(KeyedClaims):
         name = joined([keys.text_of(table, one) for one in names], lambda part: sa.cast(sa.func.length(part), sa.CHAR))
         if not any(keys.base(table.column(one)) in (*_LETTERS, *keys.BINARY) for one in names):
             return name
-        # To a comparison blanks at the end are as good as none.
+        # A comparison ignores blanks at the end.
         marked = sa.case((sa.or_(name.endswith(" "), name.endswith("|")), sa.func.concat(name, "|")), else_=name)
         long = sa.or_(sa.func.char_length(name) > _LONG_NAME, name.startswith("#"))
         return sa.case((long, sa.func.concat("#", sa.func.sha2(name, sa.literal_column("256")))), else_=marked)
@@ -117,7 +117,7 @@ class MySQLClaims(KeyedClaims):
 
     def most(self, column: Column) -> int:
         found = _COUNT.fullmatch(column.type.lower())
-        assert found is not None  # asked of a column that serves
+        assert found is not None  # only for a column that `serves` accepts
         bits: int = _BITS[found[1]]
         return (1 << (bits if found[2] else bits - 1)) - 1
 
@@ -126,10 +126,10 @@ class MySQLClaims(KeyedClaims):
         return re.sub(r"^int\(\d+\)$", "int", column.type.lower()) == own
 
     def check_at_once(self, connection: sa.Connection) -> None:
-        pass  # every check is made with its statement
+        pass  # each statement makes its checks itself
 
     def kept(self, table: Table, name: str) -> sa.ColumnElement[Any]:
-        if keys.base(table.column(name)) == "float":  # shown rounded otherwise
+        if keys.base(table.column(name)) == "float":  # its own text is rounded
             return sa.cast(sa.cast(table.called.c[quoted(name)], sa.Double), sa.CHAR)
         return keys.text_of(table, name)
 

@@ -1,4 +1,4 @@
-"""How free rows are claimed in PostgreSQL: one statement locks, leases and returns as many as fit into memory."""
+"""Claims free rows in PostgreSQL: one statement locks, leases and returns as many as fit into memory."""
 
 from collections.abc import Sequence
 from operator import itemgetter
@@ -21,7 +21,7 @@ _TYPES: dict[str, sa.types.TypeEngine[Any]] = {
 
 
 class PostgreSQLClaiming:
-    """FOR UPDATE SKIP LOCKED and UPDATE … RETURNING."""
+    """Claims by one statement with FOR UPDATE SKIP LOCKED and UPDATE … RETURNING."""
 
     def __init__(self, rows: Claimable) -> None:
         self._rows = rows
@@ -39,7 +39,7 @@ class PostgreSQLClaiming:
         since = dict(zip(self._low(own.names), low or (), strict=False))
         most = float(own.limit.most)
         found = statement.rows(connection, rows=rows, token=token, seconds=seconds, most=most, **since)
-        found = sorted(found, key=itemgetter(-1))  # RETURNING has no order of its own
+        found = sorted(found, key=itemgetter(-1))  # RETURNING does not keep the order
         if found and len(found) < rows:
             own.limit.cut_off(len(found), found[-1][-1])
         return found
@@ -47,8 +47,8 @@ class PostgreSQLClaiming:
     def _statement(self, rows: Any, token: Any, seconds: Any, most: Any, **low: Any) -> sa.Update:
         own, table = self._rows, self._rows.table
         key = [keys.order(table, name).label(f"k{i}") for i, name in enumerate(own.names)]
-        size = sa.cast(own.limit.of_row + 1, sa.Double).label("size")  # so that each total is another
-        # As a plain sub-select with LIMIT it could be evaluated again in a nested loop, and lock more than asked for.
+        size = sa.cast(own.limit.of_row + 1, sa.Double).label("size")  # + 1, so that all totals differ
+        # MATERIALIZED: a plain sub-select with LIMIT may be evaluated repeatedly in a nested loop, and lock more rows.
         candidates = own.candidates(rows, tuple(low.values()) or None).with_only_columns(*key, size)
         free = _free(candidates).cte("free").prefix_with("MATERIALIZED")
         place = sa.func.row_number().over(rows=(None, 0)).label("place")

@@ -19,18 +19,18 @@ _FIXED = re.compile(
     r"(smallint|integer|bigint|oid|boolean|real|double precision|date|uuid|inet|cidr|macaddr8?"
     r"|numeric\(.*\)|interval.*|time(stamp)?(\(\d\))?( with(out)? time zone)?)"
 )
-"""Types whose values are short, whatever they are."""
+"""Types whose values are always short."""
 _BOUNDED = re.compile(r"character(?: varying)?\((\d+)\)")
 _SHORT = 64
 _LETTER = 4
-"""Bytes of one, at the most."""
+"""The most bytes of a character."""
 _LONG_NAME = 400
 _WIDE = re.compile(r"character varying(?:\((\d+)\))?|text")
 _MOST = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 
 
 class PostgreSQLClaims:
-    """FOR UPDATE SKIP LOCKED, RETURNING."""
+    """Claims by FOR UPDATE SKIP LOCKED, and changes by UPDATE … RETURNING."""
 
     types: Mapping[str, str] = {
         "text": "text", "long text": "text", "number": "double precision", "count": "integer NOT NULL DEFAULT 0",
@@ -116,27 +116,30 @@ class PostgreSQLClaims:
         if not column.type.startswith("timestamp"):
             return None
         now = sa.cast(sa.func.now(), NamedType(column.type))
-        # Infinity has no distance.
+        # An infinite time has no age.
         return sa.case((sa.func.isfinite(value), sa.func.date_part("epoch", now - value, type_=sa.Double())))
 
 
 def _rows(connection: sa.Connection, statement: sa.Update | sa.Delete) -> Sequence[tuple[Any, ...]]:
-    """As the driver gives them: SQLAlchemy fetches them one by one, and makes a Row of each."""
+    """Return the rows of the driver itself: SQLAlchemy would fetch them one by one, and make a Row of each."""
     found: Sequence[tuple[Any, ...]] = connection.execute(statement).cursor.fetchall()
     return found
 
 
 def _text(table: Table, name: str) -> sa.ColumnElement[str]:
-    """The column as text; a moment without the session's own zone."""
+    """Return the column as text, a time independent of the session's zone."""
     column: sa.ColumnElement[Any] = table.called.c[quoted(name)]
     if table.column(name).stored.endswith("with time zone") and "timestamp" in table.column(name).stored:
         column = sa.func.timezone("UTC", column)
-    # A collation of the column's own would take different texts for one, and could not use the index.
+    # The column's own collation might treat different texts as equal, and could not use the index.
     return sa.collate(sa.cast(column, sa.Text), "default")
 
 
 def _bytes(table: Table, name: str) -> sa.ColumnElement[int]:
-    """What is out of line tells its length without being read, but for documents, whose text is longer."""
+    """Return the bytes of a column's text.
+
+    The length of a value stored out of line is known without reading it. Documents are read: their text is longer.
+    """
     column, stored = table.called.c[quoted(name)], table.column(name).stored
     if stored in ("text", "bytea") or stored.startswith("character varying"):
         return sa.func.octet_length(column, type_=sa.BigInteger())

@@ -1,4 +1,4 @@
-"""Claims in SQLite: there is one writer, who is alone from BEGIN IMMEDIATE on."""
+"""Claims in SQLite, which has one writer at a time, from BEGIN IMMEDIATE on."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ _AFFINITIES = {
 
 
 class SQLiteClaims(KeyedClaims):
-    """UPDATE … RETURNING."""
+    """Claims within BEGIN IMMEDIATE, and changes by UPDATE … RETURNING."""
 
     row_keys: Keys = SQLiteKeys()
 
@@ -71,7 +71,7 @@ class SQLiteClaims(KeyedClaims):
             return bytes.fromhex(text)
         if text[:2].lower() == "x'" and text.endswith("'"):
             return bytes.fromhex(text[2:-1])
-        # A column with a type converts what it is compared with; one without does not.
+        # A column with a type converts values to compare; a column without a type does not.
         return _number(text) if kind in ("", "BLOB", "ANY") else text
 
     def row_bytes(self, table: Table, names: Sequence[str]) -> RowBytes:
@@ -81,7 +81,7 @@ class SQLiteClaims(KeyedClaims):
             of_row = of_row + sa.func.coalesce(sa.func.length(value), 0)
         return RowBytes(of_row, None if names else 0)
 
-    def serves(self, column: Column, kind: str, width: int) -> bool:  # noqa: ARG002  widths are not kept to here
+    def serves(self, column: Column, kind: str, width: int) -> bool:  # noqa: ARG002  SQLite ignores widths
         type_ = column.type.upper()
         return not (type_ or kind == "count") or any(word in type_ for word in _AFFINITIES[kind])
 
@@ -92,7 +92,7 @@ class SQLiteClaims(KeyedClaims):
         return self.types[kind].startswith(column.type.upper()) and bool(column.type)
 
     def check_at_once(self, connection: sa.Connection) -> None:
-        pass  # deferred foreign keys are checked by COMMIT alone
+        pass  # only COMMIT checks deferred foreign keys
 
     def kept(self, table: Table, name: str) -> sa.ColumnElement[Any]:
         return keys.out(table, name)
@@ -107,7 +107,7 @@ class SQLiteClaims(KeyedClaims):
 
 
 def _named(value: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
-    """The value with its kind: 1, '1' and x'31' may be in one column, as three keys."""
+    """Return the value as text with its kind: 1, '1' and x'31' may be three keys in one column."""
     kind = sa.func.typeof(value)
     return sa.case(
         (kind == "integer", sa.cast(value, sa.Text)),
@@ -117,7 +117,7 @@ def _named(value: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
 
 
 def _length(part: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
-    """In bytes: letters SQLite counts up to the first NUL only."""
+    """Return the length in bytes: SQLite counts characters only up to the first NUL."""
     return sa.cast(sa.func.length(sa.cast(part, sa.LargeBinary)), sa.Text)
 
 
