@@ -138,7 +138,7 @@ class RejectedRowSearch:
                 continue
             at = places.index(named.place)
             found = refusal if named.certain else trial([named.place])
-            if found is None:  # it was another one, and this one is changed now
+            if found is None:  # the server meant another row; this one is changed now
                 self._guesses = False
                 del places[at]
                 continue

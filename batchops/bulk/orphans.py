@@ -49,7 +49,7 @@ class Orphans:
         return self.edge.parent.kind != "missing"
 
     def document(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the orphans for programs."""
         edge = self.edge
         return {
             "table": edge.child.label,

@@ -24,7 +24,7 @@ trip or two."""
 SELDOM = 64
 """The most batches between two measurements: each good one doubles the distance."""
 TOO_MUCH = 10
-"""A batch may read so many times the rows that were planned."""
+"""A batch may read this many times the rows that were planned."""
 SLACK = 5_000
 """Rows that a batch may read besides: it is right to read a small table whole."""
 IN_A_ROW = 2

@@ -1,4 +1,4 @@
-"""The specs of purge and backfill."""
+"""The specs of purge and backfill, and what archive shares with them."""
 
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Self, get_args

@@ -1,1 +1,1 @@
-"""Archiving: rows go to a destination before they are deleted."""
+"""Archives rows: copies them to a destination before they are deleted."""

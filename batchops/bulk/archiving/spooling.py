@@ -168,7 +168,7 @@ class TableSpools:
 
     def begin(self, worker: Worker) -> None:
         """Begin a transaction; with another spool if the fencing token changed."""
-        if self._recorded:  # nothing that may count is written over
+        if self._recorded:  # never overwrite what may count
             self.undone()
         if self._worker is not None and worker.token != self._worker.token:
             self.leave()

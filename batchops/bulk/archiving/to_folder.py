@@ -121,7 +121,7 @@ class OpenFolder:
             assert failed.error is not None
             message = f"The rows are safe in spools, but not sealed: {failed.error.message}"
             hint = failed.error.hint or "run the same command again: it seals them."
-            if isinstance(error, UsageError | NotFoundError):  # rows are moved: no command that was not begun
+            if isinstance(error, UsageError | NotFoundError):  # rows are moved already: this is not an error of usage
                 return Ending("failed", Exit.FAILED, Failure("failed", message, hint))
             return Ending(failed.reason, failed.exit, Failure(failed.error.code, message, hint))
         finally:
@@ -179,7 +179,7 @@ class OpenFolder:
             (self._archive.path / "staging").rmdir()
 
     def _grouped(self) -> list[tuple[int, list[Spool]]]:
-        """What is left to seal: groups that were decided before, and small spools of the same rows together."""
+        """Return what is left to seal: groups that were decided before, and small spools of the same table together."""
         groups: list[tuple[int, list[Spool]]] = []
         alike: dict[tuple[int, str], list[Spool]] = {}
         for run, parts in self._sealer.left_behind():

@@ -27,7 +27,7 @@ class UploadedSelection(Selection):
     segment: InHand
     part: Part
     held: frozenset[KeyValue]
-    """Their keys."""
+    """The keys of these rows."""
     last: bool
     """Whether no row of the segment follows."""
 

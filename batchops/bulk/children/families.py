@@ -232,7 +232,7 @@ class Families:
             ordered = [[row for some in lines for row in some]]
         for edge in each if circle else ():
             self._break_circle(edge, [shape.key_of(row) for row in circle])
-        if each and foreign_keys.in_order(table, shape.key, []) is not None:  # a statement can name its order
+        if each and foreign_keys.in_order(table, shape.key, []) is not None:  # a statement can order its own rows
             ordered, circle = [[row for some in (*ordered, circle) for row in some]], []
         for some in (*ordered, circle):
             for part in self._statements.parts([shape.key_of(row) for row in some]):

@@ -37,7 +37,7 @@ class Edge:
     on_delete: str = ""
     """The catalogue's own: CASCADE, NO ACTION, RESTRICT, SET NULL or SET DEFAULT; empty for a declared one."""
     constraint: str | None = None
-    """Its name in the catalogue; None where it has none there."""
+    """Its name in the catalogue; None if it has none there."""
     declared: bool = False
     condition: str | None = None
     """SQL on the child that its rows must match too: `owner_type = 'Post'`. Only a declared edge has one."""
@@ -46,7 +46,7 @@ class Edge:
     indexed: bool = True
     """Whether an index finds the child's rows by `columns`."""
     index: str | None = None
-    """The CREATE INDEX that is missing; None where there is one."""
+    """The CREATE INDEX that is missing; None if there is an index."""
     deferrable: bool = False
     """Whether a transaction may have it checked at COMMIT; never RESTRICT, which is checked at once."""
     deferred: bool = False
@@ -62,7 +62,7 @@ class Edge:
 
     @property
     def own(self) -> bool:
-        """Whether a table refers to itself."""
+        """Whether the edge refers from a table to itself."""
         return name_of(self.child) == name_of(self.parent)
 
     @property
@@ -139,15 +139,15 @@ class Graph:
         )
 
     def to(self, parent: Table) -> tuple[Edge, ...]:
-        """The edges whose rows refer to the table."""
+        """Return the edges by which rows refer to the table."""
         return tuple(edge for edge in self.edges if name_of(edge.parent) == name_of(parent))
 
     def of(self, child: Table) -> tuple[Edge, ...]:
-        """The edges by which the table's rows refer to others of the graph: the paths to it."""
+        """Return the edges by which the table's rows refer to others of the graph: the paths to it."""
         return tuple(edge for edge in self.edges if name_of(edge.child) == name_of(child))
 
     def acting(self, action: EdgeAction) -> Iterator[Edge]:
-        """The edges with this action."""
+        """Return the edges with this action."""
         return (edge for edge in self.edges if edge.action == action)
 
     def component(self, table: Table) -> Component:
@@ -170,5 +170,5 @@ def columns_text(columns: tuple[str, ...]) -> str:
 
 
 def text_of(name: TableName) -> str:
-    """A table's name for people."""
+    """Return a table's name for people."""
     return label_of(*name)

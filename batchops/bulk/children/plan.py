@@ -22,7 +22,7 @@ class ChildrenPlan:
     """The word for what happens to a row that is deleted: an archive copies it first."""
 
     def rows(self) -> Iterator[tuple[str, str]]:
-        """Names and texts for people."""
+        """Yield the tree of the graph, as names and texts for people."""
         if self.graph.empty:
             yield "children", f'none: nothing refers to "{self.graph.root.label}"'
             return

@@ -34,7 +34,7 @@ class Reached:
 
     @property
     def text(self) -> str:
-        """For people."""
+        """The number of rows for people."""
         if self.rows is None:
             return "rows unknown"
         many = f"{self.rows:,} {'row' if self.rows == 1 else 'rows'}"
@@ -43,7 +43,7 @@ class Reached:
         return many if self.counted else f"about {many}"
 
     def document(self) -> dict[str, object]:
-        """For programs."""
+        """Return the number of rows for programs."""
         return {"rows": self.rows, "counted": self.counted and not self.capped}
 
 

@@ -1,4 +1,4 @@
-"""What the steps of a run need to know to delete the rows that refer to its rows."""
+"""What the steps of a run need to know of the graph, to delete the rows that refer to its rows."""
 
 from dataclasses import dataclass, replace
 

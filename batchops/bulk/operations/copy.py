@@ -1,4 +1,4 @@
-"""Reading rows as an operation: they are copied elsewhere, and stay."""
+"""The operation that only reads rows: they are copied elsewhere, and stay."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""DELETE as an operation."""
+"""The operation that deletes rows."""
 
 from typing import Any
 

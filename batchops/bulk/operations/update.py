@@ -1,4 +1,4 @@
-"""UPDATE as an operation."""
+"""The operation that updates rows."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -5,7 +5,7 @@ from batchops.bulk.plan.pinned import Pinned
 MOST = 1 << 30
 """The most bytes that a list may take, unless the user allows more."""
 SHARE = 4
-"""A list may take one part in so many of the free disk."""
+"""A list may take a quarter of the free disk."""
 _ROW, _KEY, _VALUE = 60, 24, 32
 """Bytes of a row with its proof, of a column of its key, and of a stored value: rough, for three databases."""
 

@@ -40,11 +40,11 @@ class BulkPlan:
     pinned: Pinned
     strategy: str
     why: str
-    """Why this strategy."""
+    """Why this strategy was chosen."""
     estimate: int | None
     """How many rows match; None if unknown."""
     estimated_by: str
-    """counted, or the planner's estimate."""
+    """How that number was found, in words: counted, the planner's estimate, or a sample."""
     index: str
     """What finds a batch's rows, in words."""
     explained: tuple[Explained, ...]

@@ -14,7 +14,7 @@ _MEMORY = 4_000_000
 _RUN = 500_000
 """How many numbers are sorted at once, which takes five times their space."""
 _SAMPLE = 4_096
-"""One in so many addresses is sampled, to decide where sorted runs are cut when they are merged."""
+"""Every 4,096th address is sampled, to decide where sorted runs are cut when they are merged."""
 _BYTES = 8
 
 

@@ -25,7 +25,7 @@ class IdFile:
     """A file that can be read again, with a folder for temporary files made from it."""
 
     name: str
-    """For people."""
+    """The file's name for people."""
     path: Path
     spool: Callable[[], Path]
     """Returns the path for a new temporary file."""

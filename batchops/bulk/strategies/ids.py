@@ -15,7 +15,7 @@ from batchops.runtime.batch_size import Size
 from batchops.sql.selection import Selection
 
 _SHOWN = 20
-"""Ids in the statement that a plan shows."""
+"""How many ids the statement has that a plan shows."""
 
 
 class IdsStrategy(KeyStrategy):

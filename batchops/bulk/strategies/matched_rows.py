@@ -20,7 +20,7 @@ from batchops.db.types import KeyValue
 
 _AT_ONCE = 10_000
 _EVERY = 64
-"""The place of one in so many keys of a file is remembered."""
+"""The place of every 64th key in a file is remembered."""
 
 
 class Spool(Protocol):

@@ -11,7 +11,7 @@ from batchops.db.table import quoted
 from batchops.sql.selection import user_sql
 
 SMALL = 1_000
-"""A child table with at most so many rows is read as quickly as an index."""
+"""A child table with no more rows is read as quickly as an index."""
 
 
 def _look(context: CheckContext) -> Iterator[CheckRefusal]:

@@ -9,7 +9,7 @@ from batchops.db.facts import FullRead
 LARGE = 5_000_000
 """The rows that the batches together may read of one table in any case: seconds on a small machine."""
 TIMES = 20
-"""Beyond that, the batches may read so many times the rows that one statement would read."""
+"""Beyond that, the batches may read this many times the rows that one statement would read."""
 
 
 def _look(context: CheckContext) -> Iterator[CheckRefusal]:
