@@ -42,11 +42,23 @@ class ForeignKey:
     """Whether the child is in a database of the server that is not the session's own."""
 
 
+@dataclass(frozen=True)
+class Unseen:
+    """What a role cannot see of the foreign keys that refer to a table."""
+
+    acting: tuple[str, ...] = ()
+    """Tables whose rows the server deletes or changes with those of the table by keys that the role does not see."""
+    possible: bool = False
+    """Whether there may be such tables: nothing tells the role."""
+
+
 class ForeignKeys(Protocol):
     """What one database's catalogue says about its foreign keys, in few statements for any number of tables."""
 
     stops_early: bool
     """Whether a recursive query with a LIMIT stops reading there; otherwise its depth has to be bounded."""
+    keeps_own_row: bool
+    """Whether a row that refers to itself by a key that `checks_each_row` cannot be deleted."""
     in_this_order: str
     """The keyword after SELECT that makes the server join tables in the listed order; empty where none is needed."""
 
@@ -84,6 +96,9 @@ class ForeignKeys(Protocol):
         It begins with the last row where `downwards`, else with the first. None where the database has no such
         DELETE, or where the order makes no difference.
         """
+
+    def unseen(self, connection: sa.Connection, table: Table) -> Unseen:
+        """Return what `all` does not tell this role of the keys that refer to the table."""
 
     def defer(self, connection: sa.Connection) -> None:
         """Let this transaction check every deferrable key at COMMIT."""

@@ -1,7 +1,12 @@
 """Circles of rows, which can only be deleted together: the errors for a circle that does not fit into a batch."""
 
-from batchops.bulk.children.graph import Component
+from collections.abc import Iterable, Iterator, Sequence
+
+from batchops.bulk.children.graph import Component, Edge
 from batchops.bulk.children.shape import FamilyShapes
+from batchops.db.facts import RESTRICT
+from batchops.db.foreign_keys import NO_ACTION, ForeignKeys
+from batchops.db.table import Table
 from batchops.errors import LimitReachedError, RowRefusedError
 from batchops.runtime.batch_size import Share, Size
 
@@ -34,3 +39,33 @@ def _limit(circle: CircleTooLargeError, shapes: FamilyShapes, size: Size) -> Sha
     if of_root and parents is not None and parents.rows < size.rows:
         return parents
     return size.cut
+
+
+def holds_circles(edge: Edge, foreign_keys: ForeignKeys) -> bool:
+    """Whether no row of a circle of this table can go first: the server checks each, and nothing can be set to NULL."""
+    keeps = edge.enforced and edge.on_delete in (RESTRICT, NO_ACTION)
+    return edge.own and keeps and not edge.nulls and foreign_keys.checks_each_row(edge.on_delete)
+
+
+def held(edge: Edge) -> RowRefusedError:
+    """Why the rows of such a circle stay."""
+    columns = ", ".join(edge.columns)
+    return RowRefusedError(
+        f"rows refer to each other in a circle, or to themselves, by {edge.name}: the server checks each row by "
+        f"itself, and {columns} cannot be set to NULL"
+    )
+
+
+def held_warning(table: Table, columns: Sequence[str]) -> str:
+    """The same for the plan, before any row is met."""
+    return (
+        f'Rows of "{table.label}" that refer to each other in a circle, or to themselves, by {", ".join(columns)} '
+        "stay, and so do the rows that they hang on: the server checks each row by itself, and cannot set it to NULL."
+    )
+
+
+def warnings_of_circles(edges: Iterable[Edge], foreign_keys: ForeignKeys) -> Iterator[str]:
+    """For each table of a graph that may have such rows."""
+    for edge in edges:
+        if edge.action == "delete" and holds_circles(edge, foreign_keys):
+            yield held_warning(edge.child, edge.columns)

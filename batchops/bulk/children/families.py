@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import sqlalchemy as sa
 
-from batchops.bulk.children.circles import CircleTooLargeError
+from batchops.bulk.children.circles import CircleTooLargeError, held, holds_circles
 from batchops.bulk.children.generations import Above, above_by_value, generations
 from batchops.bulk.children.graph import STOPPED, Component, Edge, name_of
 from batchops.bulk.children.members import Members, MemberSearch, Room
@@ -211,8 +211,13 @@ class Families:
                 self._delete_rows(component, table, rows)
 
     def _break_circle(self, edge: Edge, keys: list[KeyValue]) -> None:
-        """Set the edge's columns to NULL in these rows, if they may be. The rows are deleted a moment later."""
+        """Set the edge's columns to NULL in these rows, if they may be. The rows are deleted a moment later.
+
+        RowRefusedError where they cannot be deleted otherwise.
+        """
         if not edge.nulls:
+            if keys and holds_circles(edge, self._backend.foreign_keys):
+                raise held(edge)
             return
         shape = self._shapes.of(name_of(edge.child))
         for part in self._statements.parts(keys):
@@ -224,7 +229,7 @@ class Families:
         foreign_keys = self._backend.foreign_keys
         each = [edge for edge in own if edge.enforced and foreign_keys.checks_each_row(edge.on_delete)]
         above = [self._above(shape, edge, rows) for edge in each]
-        for edge, referred in zip(each, above, strict=True):  # MariaDB refuses a row that refers to itself
+        for edge, referred in zip(each, above, strict=True) if foreign_keys.keeps_own_row else ():
             self._break_circle(edge, [key for key, parent in referred.items() if parent == key])
         ordered, circle = generations(shape, above, rows) if each else ([rows], [])
         if not each and own and len(rows) > self._backend.keys.longest_list:  # no statement may leave an orphan

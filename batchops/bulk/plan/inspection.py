@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
+from batchops.bulk.children.circles import held_warning, warnings_of_circles
 from batchops.bulk.children.discover import graph_of
 from batchops.bulk.children.graph import Graph
 from batchops.bulk.children.mark import Mark, checked_mark
 from batchops.bulk.plan.id_lookup import listed_ids
 from batchops.bulk.plan.pinned import ParsedSpec, check
+from batchops.bulk.plan.unseen_children import NOTHING_UNSEEN, UnseenChildren, unseen_children
 from batchops.bulk.spec import BulkSpec
 from batchops.bulk.strategies.id_file import IdFile
 from batchops.bulk.strategies.id_spool import IdList
@@ -17,7 +19,7 @@ from batchops.bulk.verb import BulkVerb
 from batchops.db.backend import Backend
 from batchops.db.catalog import Server
 from batchops.db.database import Database
-from batchops.db.facts import TableFacts
+from batchops.db.facts import Reference, TableFacts
 from batchops.db.lookup import find_key, find_table
 from batchops.db.table import Key, Table
 from batchops.errors import RefusedError
@@ -44,6 +46,7 @@ class Inspection:
     """The tables whose rows are deleted with these; None without --with-children."""
     mark: Mark | None = None
     """What --mark sets on the rows first."""
+    unseen: UnseenChildren = NOTHING_UNSEEN
 
     @property
     def may_write(self) -> bool:
@@ -70,16 +73,21 @@ def inspect_table(
     key, unusable = _key(database, table, facts, verb, spec)
     parsed = check(database, table, spec, key.columns if key else ())
     forbidden = tuple(_forbidden(database, server, table, facts, verb, parsed))
-    own = _refers_to_itself(table, facts) if verb.removes and not spec.takes_children else ()
+    own = _refers_to_itself(backend, table, facts) if verb.removes and not spec.takes_children else ()
     facts = replace(facts, warnings=(*facts.warnings, *_followed(facts, parsed), *own))
     ids = listed_ids(connection, database, table, key, file, facts.nullable_keys) if file is not None else None
     graph = graph_of(connection, database, table, spec.asked_edges) if spec.takes_children else None
+    if graph is not None:
+        facts = replace(facts, warnings=(*facts.warnings, *warnings_of_circles(graph.edges, backend.foreign_keys)))
     if graph is not None and graph.empty:
         facts = replace(facts, warnings=(*facts.warnings, _nothing_refers(table)))
     mark = None
     if graph is not None and spec.mark_wanted is not None:
         mark = checked_mark(database, graph, spec.mark_wanted, key.columns if key else (), spec.params)
-    return Inspection(server, table, key, unusable, parsed, facts, forbidden, ids, graph, mark)
+    removed = () if not verb.removes else (table,) if graph is None else graph.tables
+    unseen = unseen_children(connection, database, removed)
+    facts = replace(facts, warnings=(*facts.warnings, *unseen.warnings(verb)))
+    return Inspection(server, table, key, unusable, parsed, facts, forbidden, ids, graph, mark, unseen)
 
 
 def _nothing_refers(table: Table) -> str:
@@ -89,14 +97,21 @@ def _nothing_refers(table: Table) -> str:
     )
 
 
-def _refers_to_itself(table: Table, facts: TableFacts) -> Iterator[str]:
+def _refers_to_itself(backend: Backend, table: Table, facts: TableFacts) -> Iterator[str]:
     """Yield a warning that says in which order the rows are deleted."""
     for reference in facts.references:
+        if reference.restricts_own and _holds_circles(backend, table, reference):
+            yield held_warning(table, reference.columns)
         if reference.restricts_own:
             yield (
                 f'"{table.label}" refers to itself by {", ".join(reference.columns)}: rows go with those that refer to '
                 "them, as far as these match too; a row that others need stays."
             )
+
+
+def _holds_circles(backend: Backend, table: Table, reference: Reference) -> bool:
+    nullable = any(table.column(name).nullable for name in reference.columns)
+    return backend.foreign_keys.checks_each_row(reference.on_delete) and not nullable
 
 
 def _followed(facts: TableFacts, parsed: ParsedSpec) -> Iterator[str]:

@@ -10,10 +10,11 @@ from sqlalchemy.exc import DBAPIError
 
 from batchops.db.facts import TableName
 from batchops.db.faults import Fault, driver_error
-from batchops.db.foreign_keys import NO_ACTION, ForeignKey, Indexes
+from batchops.db.foreign_keys import NO_ACTION, ForeignKey, Indexes, Unseen
 from batchops.db.mysql.faults import classify
 from batchops.db.mysql.ordered_delete import InOrder
 from batchops.db.mysql.schema_rows import rows_about
+from batchops.db.mysql.unseen_keys import unseen_keys
 from batchops.db.table import Table, quoted
 from batchops.db.types import KeyValue
 
@@ -50,6 +51,9 @@ class MySQLForeignKeys:
 
     in_this_order = "STRAIGHT_JOIN"
     stops_early = False
+    keeps_own_row = True
+    innodb_keys = "innodb_foreign"
+    """The view of information_schema with all of InnoDB's foreign keys."""
 
     def all(self, connection: sa.Connection, schemas: Collection[str | None]) -> Sequence[ForeignKey]:
         rows = _connected(connection.execute(_ALL).all(), set(schemas))
@@ -93,6 +97,9 @@ class MySQLForeignKeys:
     def by_key(self, table: Table, names: Sequence[str], *, downwards: bool) -> sa.ColumnElement[bool] | None:
         columns = [table.called.c[quoted(name)] for name in names]
         return InOrder(*(column.desc() if downwards else column.asc() for column in columns))
+
+    def unseen(self, connection: sa.Connection, table: Table) -> Unseen:
+        return unseen_keys(connection, table, self.innodb_keys)
 
     def defer(self, connection: sa.Connection) -> None:
         """Do nothing: no key of InnoDB can be deferred."""

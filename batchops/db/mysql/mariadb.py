@@ -10,6 +10,7 @@ from batchops.db.claims import ClaimQueries
 from batchops.db.column_contents import Contents
 from batchops.db.facts import Facts
 from batchops.db.faults import Faults, RefusedRow, driver_error
+from batchops.db.foreign_keys import ForeignKeys
 from batchops.db.mysql import server_health
 from batchops.db.mysql.backend import MySQL
 from batchops.db.mysql.catalog import MySQLCatalog
@@ -17,6 +18,7 @@ from batchops.db.mysql.claims import MySQLClaims
 from batchops.db.mysql.column_contents import MySQLContents
 from batchops.db.mysql.facts import MySQLFacts
 from batchops.db.mysql.faults import MySQLFaults
+from batchops.db.mysql.foreign_keys import MySQLForeignKeys
 from batchops.db.mysql.planner import MySQLPlanner
 from batchops.db.mysql.row_lines import MariaDBRowLines
 from batchops.db.mysql.sessions import MySQLSessions, set_in_each_session
@@ -47,6 +49,12 @@ class MariaDBCatalog(MySQLCatalog):
 
     product = "MariaDB"
     table_ids = "innodb_sys_tables"
+
+
+class MariaDBForeignKeys(MySQLForeignKeys):
+    """InnoDB's view of them has another name."""
+
+    innodb_keys = "innodb_sys_foreign"
 
 
 class MariaDBClaims(MySQLClaims):
@@ -102,6 +110,7 @@ class MariaDB(MySQL):
     planner: Planner = MariaDBPlanner()
     facts: Facts = MariaDBFacts(MariaDBPlanner())
     contents: Contents = MariaDBContents()
+    foreign_keys: ForeignKeys = MariaDBForeignKeys()
     faults: Faults = MariaDBFaults()
     row_lines: RowLines | None = MariaDBRowLines()
     claims: ClaimQueries = MariaDBClaims()

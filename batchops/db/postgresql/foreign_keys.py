@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.facts import CASCADE, RESTRICT, SET_DEFAULT, SET_NULL, TableName
-from batchops.db.foreign_keys import NO_ACTION, ForeignKey, Indexes
+from batchops.db.foreign_keys import NO_ACTION, ForeignKey, Indexes, Unseen
 from batchops.db.table import Table
 from batchops.db.types import KeyValue
 
@@ -57,6 +57,7 @@ class PostgreSQLForeignKeys:
 
     in_this_order = ""
     stops_early = True
+    keeps_own_row = False
 
     def all(self, connection: sa.Connection, schemas: Collection[str | None]) -> Sequence[ForeignKey]:  # noqa: ARG002
         return [_foreign_key(row) for row in connection.execute(_ALL)]
@@ -89,6 +90,10 @@ class PostgreSQLForeignKeys:
     ) -> sa.ColumnElement[bool] | None:  # fmt: skip
         """Return None: the order of a DELETE cannot be set."""
         return None
+
+    def unseen(self, connection: sa.Connection, table: Table) -> Unseen:  # noqa: ARG002
+        """Every role may read pg_constraint."""
+        return Unseen()
 
     def defer(self, connection: sa.Connection) -> None:
         connection.exec_driver_sql("SET CONSTRAINTS ALL DEFERRED")

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.facts import RESTRICT, TableName
-from batchops.db.foreign_keys import ForeignKey, Indexes
+from batchops.db.foreign_keys import ForeignKey, Indexes, Unseen
 from batchops.db.table import Table
 from batchops.db.types import KeyValue
 
@@ -35,6 +35,7 @@ class SQLiteForeignKeys:
 
     in_this_order = ""
     stops_early = True
+    keeps_own_row = False
 
     def all(self, connection: sa.Connection, schemas: Collection[str | None]) -> Sequence[ForeignKey]:  # noqa: ARG002
         rows = connection.execute(_ALL).all()
@@ -82,6 +83,10 @@ class SQLiteForeignKeys:
     ) -> sa.ColumnElement[bool] | None:  # fmt: skip
         """Return None: the order of a DELETE cannot be set."""
         return None
+
+    def unseen(self, connection: sa.Connection, table: Table) -> Unseen:  # noqa: ARG002
+        """There are no roles."""
+        return Unseen()
 
     def defer(self, connection: sa.Connection) -> None:
         connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")

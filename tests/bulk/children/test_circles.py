@@ -7,6 +7,7 @@ import pytest
 
 import batchops as library
 from tests.bulk.plan.situations import ALL, numbers
+from tests.command import here
 from tests.conftest import NewDatabase
 from tests.services.database import Database
 
@@ -63,6 +64,24 @@ def test_a_circle_larger_than_the_pace_goes_at_once(new_database: NewDatabase) -
     job = circles(database, 700, null=False)
     finished = library.purge(**job, target_time="1ms")
     assert (finished.reason, finished.rows, finished.rejected) == ("done", 3, 0), finished
+
+
+@pytest.mark.parametrize("children", [True, False])
+def test_a_circle_that_the_server_keeps(new_database: NewDatabase, children: bool) -> None:
+    """MariaDB checks each row, and the reference cannot be NULL: the plan says so before the server would."""
+    database = new_database("mariadb")
+    job = circles(database, 3, null=False)
+    database.execute("INSERT INTO nodes VALUES (100, 3, 100)")  # refers to itself
+    if not children:
+        job |= {"table": "nodes", "with_children": False}
+    before = database.scalar("SELECT count(*) FROM nodes")
+    words = ["--with-children"] if children else []
+    planned = here("purge", job["table"], "--all-rows", *words, "-n", "--url", database.url)
+    assert 'Rows of "nodes" that refer to each other in a circle' in planned.out
+    finished = library.purge(**job)
+    assert (finished.reason, finished.rows) == ("incomplete", 0), finished
+    assert {"cannot be set to NULL" in one.reason for one in finished.rejected_causes} == {True}
+    assert database.scalar("SELECT count(*) FROM nodes") == before
 
 
 def test_a_limit_below_a_circle_of_the_table_itself(new_database: NewDatabase) -> None:

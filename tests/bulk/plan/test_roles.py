@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 import batchops as library
 from batchops.errors import RefusedError
 from tests.bulk.plan.situations import ROWS, parent
-from tests.command import Batchops
+from tests.command import Batchops, here
 from tests.conftest import NewDatabase
 from tests.services.database import Database
 
@@ -31,6 +32,32 @@ def role(database: Database, rights: str) -> Iterator[str]:
         yield url.render_as_string(hide_password=False)
     finally:
         database.script(dropped)
+
+
+@pytest.mark.parametrize("verb", ["purge", "archive"])
+@pytest.mark.parametrize("children", [True, False])
+def test_foreign_keys_that_a_role_does_not_see(
+    new_database: NewDatabase, tmp_path: Path, verb: str, children: bool
+) -> None:
+    """MariaDB lists those of tables alone to which it has a right; their rows go all the same."""
+    database = new_database("mariadb")
+    database.script("CREATE TABLE t (id integer NOT NULL PRIMARY KEY)")
+    database.script("CREATE TABLE `se-crét` (t_id integer, FOREIGN KEY (t_id) REFERENCES t (id) ON DELETE CASCADE)")
+    words = [verb, "t", "--all-rows", "-n", *(["--with-children"] if children else [])]
+    words += ["--to", f"{tmp_path}/"] if verb == "archive" else []
+    with role(database, "SELECT, DELETE, UPDATE") as url:
+        blind = here(*words, "--url", url)
+        assert "may not read all tables of the database" in blind.out
+        assert ("without archiving them" in blind.out) == (verb == "archive")
+        user = sa.make_url(url).username
+        database.script(f"GRANT PROCESS ON *.* TO {user}")
+        told = here(*words, "--url", url)
+        assert (told.code, "may not read all tables" in told.out) == (12, False), told
+        assert 'rows of "se-crét", which this role may not see' in " ".join(told.out.split())
+        database.script("DROP TABLE `se-crét`")
+        assert "which this role may not see" not in here(*words, "--url", url).out
+        database.script(f"REVOKE PROCESS ON *.* FROM {user}; GRANT SELECT ON {database.name}.* TO {user}")
+        assert "may not read all tables" not in here(*words, "--url", url).out
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ COUNTED = 4
 
 
 def _look(context: CheckContext) -> Iterator[CheckRefusal]:
+    yield from unseen(context)
     acting = [link for link in links(context) if link.action != RESTRICT]
     for i, link in enumerate(acting):
         counted = context.count(rows(context, link)) if context.spec.count or i < COUNTED else None
@@ -22,6 +23,17 @@ def _look(context: CheckContext) -> Iterator[CheckRefusal]:
         yield CheckRefusal(
             f'The database would also {_effect(link)} {many} of "{child}" ({why}){_unarchived(context, link)}.',
             f'{_with_children(context, link)}change the rows of "{child}" first, in separate batches',
+        )
+
+
+def unseen(context: CheckContext) -> Iterator[CheckRefusal]:
+    """Of keys that the role does not see, and so cannot count or change the rows of."""
+    for child, parent in context.found.unseen.acting:
+        lost = ", and the archive would not have them" if context.verb.removed != "delete" else ""
+        yield CheckRefusal(
+            f'The database would also delete or change rows of "{child}", which this role may not see: its foreign key '
+            f'to "{parent}" has ON DELETE CASCADE or SET NULL{lost}.',
+            f'GRANT SELECT on "{child}" shows which',
         )
 
 

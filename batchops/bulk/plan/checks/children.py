@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from batchops.bulk.children.graph import Edge, Graph, name_of
 from batchops.bulk.children.shape import names_locked_rows, no_key
-from batchops.bulk.plan.checks import fk_index, rls, triggers
+from batchops.bulk.plan.checks import cascades, fk_index, rls, triggers
 from batchops.bulk.plan.checks.context import CheckContext, CheckRefusal
 from batchops.db.facts import OtherTable, Reference, TableFacts, TableName
 from batchops.db.lookup import find_key
@@ -53,6 +53,7 @@ def forbidden(context: CheckContext, graph: Graph) -> Iterator[Refusal]:
 def overridable(context: CheckContext, graph: Graph) -> Iterator[tuple[str, CheckRefusal]]:
     """Yield the refusals that --allow overrides, each under the check's name."""
     yield from (("fk-index", one) for one in _without_index(context, graph))
+    yield from (("cascades", one) for one in cascades.unseen(context))
     uses = _uses(graph)
     facts = context.database.backend.facts.guards(context.connection, [use.table for use in uses.values()])
     for name, use in uses.items():
