@@ -1,1 +1,1 @@
-"""One rate and one number of workers for several runs, on any number of hosts, kept in a database of choice."""
+"""Shared budgets: one rate and one number of workers for several runs on any hosts, kept in a database."""

@@ -144,7 +144,7 @@ class Budgets:
         if row is None:
             raise UsageError(
                 f'There is no budget "{name}" in {self.database.address.shown}.',
-                f"`batchops budget set {_place(self.database)}#{name} --rate 5000/s` makes it.",
+                f"`batchops budget set {_location(self.database)}#{name} --rate 5000/s` makes it.",
             )
         return Limits(row.rows_per_second, row.workers)
 
@@ -157,7 +157,7 @@ class Budgets:
         return tuple(Member(row.token, **json.loads(row.member)) for row in rows)
 
 
-def _place(database: Database) -> str:
+def _location(database: Database) -> str:
     """Return the database as `batchops budget set` takes it; a SQLite file by its path, which makes it if needed."""
     return database.address.bare.removeprefix("sqlite:///")
 

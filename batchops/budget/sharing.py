@@ -97,10 +97,10 @@ def sharing(
             with threads.repeating(NAME, EVERY, shared.renew):
                 yield (shared,)
         finally:
-            _left(budgets, address.name, member)
+            _leave(budgets, address.name, member)
 
 
-def _left(budgets: Budgets, name: str, member: Member) -> None:
+def _leave(budgets: Budgets, name: str, member: Member) -> None:
     """Leave the budget; if that fails, the lease ends by itself after a while."""
     with suppress(BatchopsError):
         budgets.leave(name, member)

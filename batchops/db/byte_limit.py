@@ -43,7 +43,7 @@ class ByteLimit:
             found = sizes(asked)
             fits = self._fitting(found)
             if fits < len(found):
-                # Asking about many more than fit is work for nothing, and may lock them.
+                # To ask about many more rows than fit would be useless work, and may lock them.
                 self._asked = fits + fits // 2 + 1
                 return fits
             if len(found) < asked or asked == wanted:

@@ -18,7 +18,7 @@ class Kind(StrEnum):
     TIME = "a time"
     FLAG = "yes or no"
     SMALL = "a small number"
-    """Too small for a time in seconds."""
+    """Of a type too small for a time in seconds."""
     NUMBER = "a number"
     LARGE = "a large number"
     """Of a type too large for a flag."""
@@ -60,10 +60,10 @@ class Contents(Protocol):
         """Return which clock the column's default reads."""
 
     def sorts_by_time(self, column: Column) -> bool:
-        """Whether the column's type puts UUIDs of version 1 in the order of the time in them."""
+        """Whether the column's type sorts UUIDs of version 1 by the time in them."""
 
     def zoneless(self, column: Column) -> bool:
-        """Whether a column of times has no zone of its own that the server knows."""
+        """Whether a column of times has values without a zone."""
 
 
 def sample(connection: sa.Connection, table: Table, column: str, key: str) -> Sequence[Any]:

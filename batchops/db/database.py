@@ -34,7 +34,7 @@ The pool lends some more for a while.
 
 
 class Database:
-    """One database; every statement that batchops sends goes through a transaction of this."""
+    """A connected database; every statement that batchops sends is in one of its transactions."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class Database:
 
     @contextmanager
     def trying(self) -> Iterator[sa.Connection]:
-        """A transaction that may write, and is always rolled back."""
+        """A transaction that may write but is always rolled back."""
         with self._connection() as connection:
             self.backend.sessions.begin(connection)
             yield connection
@@ -158,7 +158,7 @@ class Database:
 
     @contextmanager
     def idle(self) -> Iterator[sa.Connection]:
-        """A connection without a transaction, closed afterwards: to wait on, not to work with."""
+        """A connection without a transaction, as for notifications or maintenance; it is closed after the block."""
         with self._connection() as connection:
             try:
                 yield connection

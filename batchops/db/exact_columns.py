@@ -15,10 +15,10 @@ from batchops.db.table import Table
 
 
 class ExactKind(StrEnum):
-    """What a column's texts look like."""
+    """The form of a column's texts."""
 
     INT8 = "int8"
-    """Decimal digits, as for all whole numbers."""
+    """Decimal digits; this is the form of all whole numbers."""
     INT16 = "int16"
     INT32 = "int32"
     INT64 = "int64"

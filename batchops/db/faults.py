@@ -192,7 +192,7 @@ def translate(fault: Fault, message: str) -> BatchopsError:
     meaning = _MEANINGS[fault]
     text = one_line(message)
     if fault is Fault.ROW_REFUSED and text:
-        return meaning.error(text, meaning.hint)  # a reason that is shown beside the row
+        return meaning.error(text, meaning.hint)  # the reason, which is shown beside the row
     return meaning.error(f"{meaning.happened}: {text}" if text else f"{meaning.happened}.", meaning.hint)
 
 

@@ -1,4 +1,4 @@
-"""Driver values as JSON and back, exactly: what JSON has no type for is tagged with one."""
+"""Converts driver values to JSON and back, exactly: values that JSON has no type for are tagged with their type."""
 
 import base64
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from uuid import UUID
 
 _OUT: tuple[tuple[type, str, Callable[[Any], str]], ...] = (
     (Decimal, "decimal", str),
-    (datetime, "datetime", datetime.isoformat),  # before date: every datetime is one
+    (datetime, "datetime", datetime.isoformat),  # before date: every datetime is also a date
     (date, "date", date.isoformat),
     (time, "time", time.isoformat),
     (timedelta, "microseconds", lambda v: str(v // timedelta(microseconds=1))),

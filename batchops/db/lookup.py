@@ -58,7 +58,7 @@ def find_key(backend: Backend, table: Table, wanted: Sequence[str] | None) -> Ke
         return _asked_key(backend, table, wanted)
     reasons = []
     for key in table.keys:
-        refused = _refused(backend, table, key)
+        refused = _refusal(backend, table, key)
         if refused is None:
             return key
         reasons.append(refused)
@@ -79,7 +79,7 @@ def _asked_key(backend: Backend, table: Table, wanted: Sequence[str]) -> Key:
         if found is None:
             raise no_column("--key", table, name)
         names.append(found)
-    # The order is the index's own; another order could not be followed by it.
+    # The columns must have the order of the index, as rows can be followed only in that order.
     key = next((k for k in table.keys if k.columns == tuple(names)), None)
     if key is None:
         usable = " or ".join(",".join(k.columns) for k in table.keys) or "none"
@@ -87,12 +87,12 @@ def _asked_key(backend: Backend, table: Table, wanted: Sequence[str]) -> Key:
             f'--key: no unique index without NULLs on ({", ".join(names)}) of table "{table.label}".',
             f"usable keys: {usable}.",
         )
-    if refused := _refused(backend, table, key):
+    if refused := _refusal(backend, table, key):
         raise RefusedError(f"--key: {refused}.")
     return key
 
 
-def _refused(backend: Backend, table: Table, key: Key) -> str | None:
+def _refusal(backend: Backend, table: Table, key: Key) -> str | None:
     for name in key.columns:
         if name not in table.column_names:
             continue  # SQLite's hidden row number

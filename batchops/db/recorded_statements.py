@@ -79,7 +79,7 @@ def shown_sql(database: Database, statement: Any) -> str:
     except (sa.exc.CompileError, NotImplementedError):
         text = str(statement.compile(dialect=dialect))
     if dialect.paramstyle in ("format", "pyformat"):
-        text = text.replace("%%", "%")  # doubled for the driver only
+        text = text.replace("%%", "%")  # they are doubled only for the driver
     return " ".join(text.split())
 
 

@@ -33,7 +33,7 @@ def circles(names: Sequence[TableName], edges: Iterable[tuple[TableName, TableNa
                 if waiting:
                     low[waiting[-1][0]] = min(low[waiting[-1][0]], low[name])
                 if low[name] == seen[name]:
-                    yield _taken_off(path, name)
+                    yield _pop_set(path, name)
             elif below not in seen:
                 seen[below] = low[below] = len(seen)
                 path.append(below)
@@ -42,7 +42,7 @@ def circles(names: Sequence[TableName], edges: Iterable[tuple[TableName, TableNa
                 low[name] = min(low[name], seen[below])
 
 
-def _taken_off(path: list[TableName], name: TableName) -> list[TableName]:
+def _pop_set(path: list[TableName], name: TableName) -> list[TableName]:
     place = path.index(name)
     found = path[place:]
     del path[place:]

@@ -113,7 +113,7 @@ class Taker:
             lines = block()
             self._take(lines)
             self._count += len(lines)
-        except Exception as error:  # noqa: BLE001  it is raised later
+        except Exception as error:  # noqa: BLE001  `finished` raises it
             self._error = error
 
     def finished(self) -> int:

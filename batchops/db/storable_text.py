@@ -58,7 +58,7 @@ def storable(text: str, room: TextRoom) -> str:
     """
     text = spelled(text)
     for codec in room.codecs:
-        text = _in(text, codec)
+        text = _with_escapes(text, codec)
     text = _cut(text, room.characters)
     if room.octets is None:
         return text
@@ -72,7 +72,7 @@ def storable(text: str, room: TextRoom) -> str:
 
 def spelled(text: object) -> str:
     """Return any object's text as valid Unicode without NUL, and not too long."""
-    return _cut(_in(_text_of(text)[: LONGEST_TEXT + 1].replace("\0", "\\x00"), "utf-8"), LONGEST_TEXT)
+    return _cut(_with_escapes(_text_of(text)[: LONGEST_TEXT + 1].replace("\0", "\\x00"), "utf-8"), LONGEST_TEXT)
 
 
 def reason_of(error: BaseException) -> str:
@@ -96,7 +96,7 @@ def _text_of(text: object) -> str:
         return f"its text is not available ({type(error).__name__})"
 
 
-def _in(text: str, codec: str) -> str:
+def _with_escapes(text: str, codec: str) -> str:
     if codec == BASIC:
         return _BEYOND.sub(lambda found: found[0].encode("ascii", _SPELLED).decode("ascii"), text)
     return text.encode(codec, _SPELLED).decode(codec)

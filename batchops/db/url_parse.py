@@ -42,7 +42,7 @@ class Parts:
         """Every password in the URL, as written and decoded."""
         written = [value for name, value in self._pairs() if _SECRET_KEY.search(name)]
         written += [self.password] if self.password else []
-        # A "+" is a space to some drivers and itself to libpq.
+        # Some drivers read a "+" as a space; libpq does not.
         forms = (form for secret in written for form in (secret, unquote(secret), unquote_plus(secret)))
         return tuple(dict.fromkeys(form for form in forms if form))
 

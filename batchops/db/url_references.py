@@ -31,7 +31,7 @@ def is_reference(text: str) -> bool:
 
 
 def fetch(reference: str, environ: Mapping[str, str], what: str = "database URL") -> FetchedUrl:
-    """Return the text that the reference points at; UsageError where there is none. `what` names it in messages."""
+    """Return what the reference points at; UsageError where there is nothing. `what` names it in messages."""
     kind, _, rest = reference.partition(":")
     fetched = {"env": _from_variable, "file": _from_file, "cmd": _from_command}[kind](rest.strip(), environ, what)
     if not fetched.text:

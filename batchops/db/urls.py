@@ -55,10 +55,10 @@ class DatabaseAddress:
 
 def address(given: str | None, environ: Mapping[str, str]) -> DatabaseAddress:
     """Return the database that --url (`given`) names, else BATCHOPS_URL, else DATABASE_URL; UsageError if none does."""
-    named, by_flag = _named(given, environ)
+    named, by_flag = _given_url(given, environ)
     if is_reference(named.text):
         named, by_flag = fetch(named.text, environ), False
-    database = _database(named)
+    database = _registration(named)
     try:
         parts = split(named.text)
         driver_url: DriverUrl = load(database.reader)(parts, environ)
@@ -106,7 +106,7 @@ def _forms(secret: str) -> set[str]:
     } | in_string
 
 
-def _named(given: str | None, environ: Mapping[str, str]) -> tuple[FetchedUrl, bool]:
+def _given_url(given: str | None, environ: Mapping[str, str]) -> tuple[FetchedUrl, bool]:
     if given is not None:
         if not given.strip():
             raise UsageError("--url is empty.", "leave it out to use BATCHOPS_URL or DATABASE_URL.")
@@ -117,16 +117,16 @@ def _named(given: str | None, environ: Mapping[str, str]) -> tuple[FetchedUrl, b
     raise UsageError(_NOT_GIVEN, "give --url URL, or set BATCHOPS_URL or DATABASE_URL.")
 
 
-def _database(named: FetchedUrl) -> Registration:
+def _registration(named: FetchedUrl) -> Registration:
     scheme, separator, _ = named.text.partition("://")
     name, plus, driver = scheme.lower().partition("+")
     if not separator:
-        raise UsageError(f"{_start(named)} is not a database URL.", _hint_for_no_url(named.text))
+        raise UsageError(f"{_source(named)} is not a database URL.", _hint_for_no_url(named.text))
     found = by_scheme(name)
     if found is None or (plus and driver not in found.drivers):
-        # The scheme is repeated only where it cannot be anything else.
+        # The scheme is repeated only if it cannot be anything else, such as a password.
         what = f' "{scheme}"' if re.fullmatch(r"[A-Za-z][A-Za-z0-9+.:_-]{0,30}", scheme) else ""
-        raise UsageError(f"{_start(named)} is a URL of a kind{what} that batchops does not know.", _nearest(name))
+        raise UsageError(f"{_source(named)} is a URL of a kind{what} that batchops does not know.", _nearest(name))
     try:
         import_module(found.driver)
     except ImportError as error:
@@ -134,7 +134,7 @@ def _database(named: FetchedUrl) -> Registration:
     return found
 
 
-def _start(named: FetchedUrl) -> str:
+def _source(named: FetchedUrl) -> str:
     return "What --url gives" if named.place == "--url" else f"What {named.place} holds"
 
 

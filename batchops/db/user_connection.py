@@ -31,10 +31,10 @@ class UserConnection:
     """
 
     def __init__(self, connection: Any) -> None:
-        self._mapped = connection.connection() if _is(connection, "sqlalchemy", "Session") else connection
-        ours = hasattr(self._mapped, "exec_driver_sql")
+        self._connection = connection.connection() if _is_instance(connection, "sqlalchemy", "Session") else connection
+        ours = hasattr(self._connection, "exec_driver_sql")
         self._sqlalchemy = ours
-        self._driver: Any = self._mapped.connection.driver_connection if ours else self._mapped
+        self._driver: Any = self._connection.connection.driver_connection if ours else self._connection
         packages = (own.__module__.partition(".")[0] for own in type(self._driver).__mro__)
         found = next((known for package in packages if (known := by_driver(package))), None)
         if found is None or not hasattr(self._driver, "cursor"):
@@ -43,8 +43,8 @@ class UserConnection:
                 "knows.",
                 f"give SQLAlchemy's Connection or Session, or one of {', '.join(drivers())}.",
             )
-        self._speech: UserDriver = load(found.user_driver)()
-        self.events = self._speech.events
+        self._user_driver: UserDriver = load(found.user_driver)()
+        self.events = self._user_driver.events
 
     def table(self, name: str) -> str:
         """Return a table's name as SQL; a dot separates schema and name."""
@@ -52,12 +52,12 @@ class UserConnection:
 
     def column(self, name: str) -> str:
         """Return a column's name as SQL."""
-        quote = self._speech.quote
+        quote = self._user_driver.quote
         return quote + name.replace(quote, quote * 2) + quote
 
     def check(self) -> None:
         """Raise UsageError if every statement would be a transaction of its own."""
-        if self._speech.alone(self._driver):
+        if self._user_driver.alone(self._driver):
             raise UsageError(
                 "The connection is in autocommit mode and in no transaction: an event would be kept though its "
                 "change is rolled back.",
@@ -66,14 +66,14 @@ class UserConnection:
 
     def takes_bytes(self, table: str, column: str) -> bool:
         """Whether that column stores bytes unchanged."""
-        sql = self._speech.binary
+        sql = self._user_driver.binary
         return not sql or bool(self.fetch(sql, (self.table(table), column)))
 
     def fetch(self, sql: str, values: Sequence[Any]) -> list[Any]:
         """Run batchops' own SQL, which has `?` for each value, and return the rows."""
-        sql = sql.replace("?", self._speech.place)
+        sql = sql.replace("?", self._user_driver.place)
         if self._sqlalchemy:
-            return list(self._mapped.exec_driver_sql(sql, tuple(values)))
+            return list(self._connection.exec_driver_sql(sql, tuple(values)))
         cursor = self._driver.cursor()
         try:
             cursor.execute(sql, tuple(values))
@@ -84,11 +84,11 @@ class UserConnection:
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Insert `rows`, each with a value for each column."""
         names = f"{self.table(table)} ({', '.join(map(self.column, columns))})"
-        if self._speech.place == "%s":  # the driver would take a percent sign in a name for a placeholder
+        if self._user_driver.place == "%s":  # the driver would take a percent sign in a name for a placeholder
             names = names.replace("%", "%%")
-        sql = f"INSERT INTO {names} VALUES ({', '.join(self._speech.place for _ in columns)})"
+        sql = f"INSERT INTO {names} VALUES ({', '.join(self._user_driver.place for _ in columns)})"
         if self._sqlalchemy:
-            self._mapped.exec_driver_sql(sql, [tuple(row) for row in rows])
+            self._connection.exec_driver_sql(sql, [tuple(row) for row in rows])
             return
         cursor = self._driver.cursor()
         try:
@@ -97,6 +97,6 @@ class UserConnection:
             cursor.close()
 
 
-def _is(value: Any, package: str, name: str) -> bool:
+def _is_instance(value: Any, package: str, name: str) -> bool:
     """Whether the value is of that class. The package is not imported: if there is such a value, it has been."""
     return any(b.__module__.partition(".")[0] == package and b.__name__ == name for b in type(value).__mro__)

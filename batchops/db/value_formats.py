@@ -48,7 +48,7 @@ def as_json(value: Any) -> str:
     if kind is float and math.isfinite(value):
         return float.__repr__(value)
     if kind is JsonText:
-        # Only blanks between its parts can be line breaks: inside of a text JSON has them escaped.
+        # Line breaks can only be blanks between the parts: inside a string, JSON escapes them.
         return str(value).replace("\n", " ").replace("\r", " ")
     if isinstance(value, bytes | bytearray | memoryview):
         return quoted(_base64(bytes(value)))
@@ -62,7 +62,7 @@ def as_json(value: Any) -> str:
 def as_text(value: Any) -> str:
     """Return the value as text; bytes in hexadecimal digits."""
     kind = type(value)
-    if kind is str:  # nearly all are, and a match takes longer
+    if kind is str:  # nearly all values are texts, and a match takes longer
         text: str = value
         return text if text.isascii() or _encodable(text) else _raw(text).hex()
     if kind is int:
@@ -73,7 +73,7 @@ def as_text(value: Any) -> str:
         case bool():
             return "true" if value else "false"
         case float():
-            return repr(value) if math.isfinite(value) else _unbounded(value)
+            return repr(value) if math.isfinite(value) else _not_finite(value)
         case Decimal():
             return f"{value:f}" if value.is_finite() else str(value)
         case datetime() | date() | time():
@@ -90,7 +90,7 @@ def as_bytes(value: Any) -> bytes:
     if isinstance(value, str):
         try:
             return value.encode()
-        except UnicodeEncodeError:  # what is no text at all
+        except UnicodeEncodeError:  # bytes that are not valid text
             return _raw(value)
     return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else as_text(value).encode()
 
@@ -131,6 +131,6 @@ def _base64(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
-def _unbounded(value: float) -> str:
+def _not_finite(value: float) -> str:
     """Return NaN or an infinity as PostgreSQL writes it."""
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

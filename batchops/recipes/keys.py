@@ -46,13 +46,13 @@ def filled(
     """Return the values of the fields, with parameters filled in; a field with a mistake is Unknown."""
     values: dict[str, Any] = {}
     for name, given in fields.items():
-        against = list(_against(name, given.value, model, params))
+        against = list(_value_mistakes(name, given.value, model, params))
         mistakes += [Mistake(given.line, f"{key(name)}: {message}.", hint) for message, hint in against]
         values[name] = Unknown() if against else _value(given.value, params)
     return values
 
 
-def _against(
+def _value_mistakes(
     name: str, value: Any, model: type[BaseModel], params: Mapping[str, Param]
 ) -> Iterator[tuple[str, str]]:  # fmt: skip
     field = model.model_fields[name]
@@ -78,7 +78,7 @@ def _value(value: Any, params: Mapping[str, Param]) -> Any:
     if isinstance(value, dict):
         value = params[value["param"]].value
         value = Unknown() if value is None else value
-    # TOML has moments of its own; flags are text.
+    # TOML has its own type for moments; flags are text.
     return value.isoformat(" ") if isinstance(value, datetime) else _plain(value)
 
 

@@ -142,7 +142,7 @@ class _Reader:
         given = self._fields(table, "job", name)
         verb = self._verb(given, line)
         if verb is None:
-            self._of_no_verb(given)
+            self._report_unknown_keys(given)
             return None
         due = self._schedule(verb, given, line)
         spec = self._spec(verb, given, line)
@@ -156,7 +156,7 @@ class _Reader:
             self.report(line, "ids: stdin can be read only once, and a scheduled job runs again.", "name a file.")
         if spec is None or len(self.mistakes) > before:
             return None
-        return RecipeJob(name, verb, spec, needs, due, about.value, line, self._again(name))
+        return RecipeJob(name, verb, spec, needs, due, about.value, line, self._rerun_command(name))
 
     def _verb(self, given: Mapping[str, Given], line: int) -> Verb | None:
         if "verb" not in given:
@@ -171,7 +171,7 @@ class _Reader:
         self.report(given["verb"].line, f'verb: "{verb}" is none.', hint)
         return None
 
-    def _of_no_verb(self, given: Mapping[str, Given]) -> None:
+    def _report_unknown_keys(self, given: Mapping[str, Given]) -> None:
         """Report the keys that no verb has, for a job without a known verb."""
         known = {field for verb in RECIPE_VERBS.values() for field in flagged(verb.spec)} | {*OWN, *schedule.KEYS}
         for name in set(given) - known:
@@ -199,7 +199,7 @@ class _Reader:
         for name in set(mine) - set(known):
             self.report(mine[name].line, *stray(name, verb.name, others, {*known, *OWN, *schedule.KEYS}))
         fields = {n: each for n, each in (self._defaults | mine).items() if n in known}
-        self.mistakes += [*against(fields, model, self.params), *_no_address(fields.get("url"))]
+        self.mistakes += [*against(fields, model, self.params), *_url_mistakes(fields.get("url"))]
         spec = self._checked(model, fields, line)
         return None if spec is None else bound(spec, self.params)
 
@@ -208,12 +208,12 @@ class _Reader:
         lines = {name: each.line for name, each in fields.items()}
         return checked_all(model, values, lines, line, self.mistakes)
 
-    def _again(self, name: str) -> str:
+    def _rerun_command(self, name: str) -> str:
         params = [word for given in self._given.items() for word in ("--param", "=".join(given))]
         return joined(["batchops", "run", str(self._path), name, *params])
 
 
-def _no_address(url: Given | None) -> list[Mistake]:
+def _url_mistakes(url: Given | None) -> list[Mistake]:
     """Return the mistakes in a URL; a reference to a URL is looked up only when the job runs."""
     if url is None or not isinstance(url.value, str) or is_reference(url.value):
         return []

@@ -122,13 +122,13 @@ def declared(source: TomlSource) -> tuple[dict[str, Param], list[Mistake]]:
         return {}, [Mistake(source.line("params"), "params is not a table.", "write [params].")]
     for name, settings in table.items():
         line = source.line("params", name)
-        for message, hint in _against(name, settings):
+        for message, hint in _declaration_mistakes(name, settings):
             mistakes.append(Mistake(line, f'Parameter "{name}" {message}.', hint))
         params[name] = _param(name, settings if isinstance(settings, dict) else {}, line)
     return params, mistakes
 
 
-def _against(name: str, settings: Any) -> Iterable[tuple[str, str]]:
+def _declaration_mistakes(name: str, settings: Any) -> Iterable[tuple[str, str]]:
     if not _NAME.fullmatch(name):
         yield "has a name that :name could not name", "use letters, digits and _."
     if not isinstance(settings, dict):
@@ -141,11 +141,11 @@ def _against(name: str, settings: Any) -> Iterable[tuple[str, str]]:
     if not isinstance(kind, str) or kind not in TYPES:
         wrong = "has no type" if kind is None else f'has the type "{kind}", which there is not'
         yield wrong, did_you_mean(str(kind), TYPES) or f"the types are {', '.join(TYPES)}."
-    elif "default" in settings and (wrong := _wrong(kind, settings["default"])):
+    elif "default" in settings and (wrong := _type_error(kind, settings["default"])):
         yield f"has a default that {wrong}", ""
 
 
-def _wrong(kind: str, value: object) -> str:
+def _type_error(kind: str, value: object) -> str:
     try:
         TYPES[kind](value)
     except ValueError as error:
@@ -156,7 +156,7 @@ def _wrong(kind: str, value: object) -> str:
 def _param(name: str, settings: Mapping[str, Any], line: int) -> Param:
     kind, default = settings.get("type"), settings.get("default")
     known = kind if isinstance(kind, str) and kind in TYPES else ""
-    value = TYPES[known](default) if known and default is not None and not _wrong(known, default) else None
+    value = TYPES[known](default) if known and default is not None and not _type_error(known, default) else None
     return Param(name, known, value, line, str(settings.get("description", "")))
 
 
@@ -170,7 +170,7 @@ def with_values(params: Mapping[str, Param], given: Mapping[str, str]) -> dict[s
             raise UsageError(f"--param {name}: the recipe declares no such parameter.", hint)
         if not param.type:
             continue  # its declaration has a mistake, which is reported by itself
-        if wrong := _wrong(param.type, text):
+        if wrong := _type_error(param.type, text):
             raise UsageError(f'--param {name}: "{text}" {wrong} ({param.type}).')
         filled[name] = Param(name, param.type, TYPES[param.type](text), param.line, param.description)
     return filled

@@ -30,18 +30,18 @@ def against(fields: Mapping[str, Given], model: type[BaseModel], params: Mapping
     """Return the mistakes in the SQL of these fields that can be found without a database."""
     found = []
     for name, given in fields.items():
-        look = _look(flag_of(model.model_fields[name]))
+        check = _check_for(flag_of(model.model_fields[name]))
         for text in _texts({name: given.value}, model):
-            mistakes = _mistakes(text, params, look)
+            mistakes = _mistakes(text, params, check)
             found += [Mistake(given.line, f"{key(name)}: {message}.", hint) for message, hint in mistakes]
     return found
 
 
-def _look(flag: Flag) -> Callable[[SqlTokens], None]:
+def _check_for(flag: Flag) -> Callable[[SqlTokens], None]:
     """Return the check for the SQL of a flag, chosen by the form of the flag's metavar."""
     if "->" in flag.metavar:
         return refuse_aggregates  # a condition may follow the edge, which has been checked before
-    return _assigned if "=" in flag.metavar else _condition
+    return _check_assignment if "=" in flag.metavar else _check_condition
 
 
 def _texts(values: Mapping[str, Any], model: type[BaseModel]) -> Iterator[str]:
@@ -53,7 +53,7 @@ def _texts(values: Mapping[str, Any], model: type[BaseModel]) -> Iterator[str]:
 
 
 def _mistakes(
-    text: str, params: Mapping[str, Param], look: Callable[[SqlTokens], None]
+    text: str, params: Mapping[str, Param], check: Callable[[SqlTokens], None]
 ) -> Iterator[tuple[str, str]]:  # fmt: skip
     """Yield only the mistakes that the text has in every database's dialect, each with a hint."""
     refused, names = list[UsageError](), list[set[str]]()
@@ -61,7 +61,7 @@ def _mistakes(
     for dialect in dialects:
         try:
             tokens = tokenize(text, dialect)
-            look(tokens)
+            check(tokens)
             names.append({tokens.at(index + 1).written for index in value_names(tokens)})
         except UsageError as error:
             refused.append(error)
@@ -76,12 +76,12 @@ def _mistakes(
             yield f'parameter "{name}" is a name and cannot stand for a value', "a value has another type."
 
 
-def _condition(tokens: SqlTokens) -> None:
+def _check_condition(tokens: SqlTokens) -> None:
     refuse_statements(tokens)
     refuse_aggregates(tokens)
 
 
-def _assigned(tokens: SqlTokens) -> None:
+def _check_assignment(tokens: SqlTokens) -> None:
     equals = 3 if tokens.at(1).written == "." else 1
     if tokens.at(equals).written != "=" or tokens.at(equals - 1).kind not in {"word", "name"}:
         raise UsageError("it is not of the form column = expression", "for example \"status = 'done'\"")

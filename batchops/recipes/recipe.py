@@ -55,7 +55,7 @@ class Recipe:
                 hint = did_you_mean(name, needs) or f"its jobs are {', '.join(needs)}."
                 raise UsageError(f'Recipe "{self.path}" has no job "{name}".', hint)
         wanted = set(names or needs)
-        for job in reversed(self.jobs):  # each comes after those that it needs
+        for job in reversed(self.jobs):  # in `jobs`, each comes after those that it needs
             wanted |= set(job.needs) if job.name in wanted else set()
         return tuple(job for job in self.jobs if job.name in wanted)
 

@@ -76,7 +76,7 @@ def parse_toml(text: str) -> TomlSource:
             source.values = tomllib.loads(_with_lines(good))
             break
         except tomllib.TOMLDecodeError as error:  # each can be read alone, so two statements conflict
-            good = _without(good, error, source.mistakes)
+            good = _without_conflict(good, error, source.mistakes)
     source.lines = _places(good)
     return source
 
@@ -84,13 +84,13 @@ def parse_toml(text: str) -> TomlSource:
 def _statements(text: str, mistakes: list[Mistake]) -> Iterator[_Statement]:
     lines, first = text.split("\n"), 0
     while first < len(lines):
-        end, statement = _one(lines, first, mistakes)
+        end, statement = _read_statement(lines, first, mistakes)
         if statement.values:
             yield statement
         first = end
 
 
-def _one(lines: list[str], first: int, mistakes: list[Mistake]) -> tuple[int, _Statement]:
+def _read_statement(lines: list[str], first: int, mistakes: list[Mistake]) -> tuple[int, _Statement]:
     """Return the index of the line after the statement that begins on a line, and the statement.
 
     A statement that cannot be read is returned empty, and is added to the mistakes.
@@ -108,10 +108,10 @@ def _one(lines: list[str], first: int, mistakes: list[Mistake]) -> tuple[int, _S
             message = "It is nested too deeply"
             break
     mistakes.append(Mistake(first + 1, f"{_PLACE.sub('', message)}: {_shown(lines[first])}"))
-    return _next(lines, first + 1, end), _Statement(first + 1, "", {})
+    return _next_beginning(lines, first + 1, end), _Statement(first + 1, "", {})
 
 
-def _next(lines: list[str], start: int, end: int) -> int:
+def _next_beginning(lines: list[str], start: int, end: int) -> int:
     """Return the line at which to continue: the rest of an array or text that cannot be read is no further mistake."""
     if end > start:
         while start < len(lines) and not _BEGINNING.match(lines[start]):
@@ -133,7 +133,9 @@ def _with_lines(statements: list[_Statement]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _without(statements: list[_Statement], error: tomllib.TOMLDecodeError, mistakes: list[Mistake]) -> list[_Statement]:
+def _without_conflict(
+    statements: list[_Statement], error: tomllib.TOMLDecodeError, mistakes: list[Mistake]
+) -> list[_Statement]:
     """Return the statements without the one that has the error; with a table's header, its keys are left out too."""
     found = _PLACE.search(str(error))
     line = int(found[1]) if found and found[1] else statements[-1].line

@@ -29,7 +29,7 @@ def written(name: str, verb: str, model: type[VerbSpec], values: Mapping[str, An
         "# Its keys are the flags of the verb; `batchops recipe check FILE` looks for mistakes.",
         "",
     ]
-    body = [f"[job.{_bare(name)}]", f"verb = {_toml(verb)}"]
+    body = [f"[job.{_toml_key(name)}]", f"verb = {_toml(verb)}"]
     for field, value in given.items():
         body += _lines(field, value, fields[field].description or "")
     more = [
@@ -76,5 +76,5 @@ def _toml(value: Any) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _bare(name: str) -> str:
+def _toml_key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)

@@ -69,8 +69,8 @@ def refuse_shadowed(tokens: SqlTokens, known: Columns) -> None:
 def columns_read(tree: exp.Expr, known: Columns) -> frozenset[str]:
     """Return the columns that the expression reads outside its sub-selects; UsageError for one that does not exist."""
     read: set[str] = set()
-    for column in _own(tree):
-        read.update(_meant(column, known))
+    for column in _columns_outside_subselects(tree):
+        read.update(_columns_meant(column, known))
     return frozenset(read)
 
 
@@ -83,7 +83,7 @@ def columns_written_like(tokens: SqlTokens, known: Columns) -> frozenset[str]:
     return frozenset(name for name in found if name is not None)
 
 
-def _own(tree: exp.Expr) -> Iterator[exp.Column]:
+def _columns_outside_subselects(tree: exp.Expr) -> Iterator[exp.Column]:
     waiting = [tree]
     while waiting:
         node = waiting.pop()
@@ -97,7 +97,7 @@ def _own(tree: exp.Expr) -> Iterator[exp.Column]:
             waiting.extend(node.iter_expressions())
 
 
-def _meant(column: exp.Column, known: Columns) -> tuple[str, ...]:
+def _columns_meant(column: exp.Column, known: Columns) -> tuple[str, ...]:
     name, quoted = column.name, bool(column.this.args.get("quoted"))
     if column.table and _argument_of(column, _SEQUENCE_CALLS):
         return ()

@@ -92,7 +92,7 @@ def parse_condition(
         raise UsageError(f"{what}: the condition is empty", "for every row of the table, use --all-rows")
     try:
         known = Columns(table, tuple(columns), functions)
-        return _expression(_bound(text, functions, params), functions, known, "join conditions by AND or OR")
+        return _checked(_with_values(text, functions, params), functions, known, "join conditions by AND or OR")
     except UsageError as error:
         raise UsageError(f"{what}: {error.message}", error.hint) from error
 
@@ -108,10 +108,8 @@ def parse_assignment(
         if is_default(value) and "default" in functions.fresh:
             default = Expression("DEFAULT", frozenset(), (), subquery=False, followed=True, fresh=True)
             return Assignment(target, default)
-        bound = _bound(value, functions, params)
-        return Assignment(
-            target, _expression(bound, functions, known, "one column each: repeat --set", functions.fresh)
-        )
+        bound = _with_values(value, functions, params)
+        return Assignment(target, _checked(bound, functions, known, "one column each: repeat --set", functions.fresh))
     except UsageError as error:
         raise UsageError(f"{what}: {error.message}", error.hint) from error
 
@@ -147,7 +145,7 @@ def evaluate_time_functions(
     return literals
 
 
-def _expression(
+def _checked(
     text: str, functions: SqlFunctions, known: Columns, one: str, fresh: frozenset[str] = frozenset()
 ) -> Expression:
     text = text.strip()
@@ -159,12 +157,12 @@ def _expression(
     refuse_shadowed(tokens, known)
     drawn = refuse_volatile(tokens, functions, fresh)
     calls = find_time_functions(tokens, functions)
-    tree = _tree(tokens, functions)
+    tree = _parsed(tokens, functions)
     columns = columns_written_like(tokens, known) if tree is None else columns_read(tree, known)
     return Expression(text, columns, calls, subquery=bool(tokens.inner), followed=tree is not None, fresh=drawn)
 
 
-def _bound(text: str, functions: SqlFunctions, params: Mapping[str, Value]) -> str:
+def _with_values(text: str, functions: SqlFunctions, params: Mapping[str, Value]) -> str:
     """Return the text with each `:name` in `params` replaced by its value, as a literal of the database."""
     if not params:
         return text
@@ -180,7 +178,7 @@ def _bound(text: str, functions: SqlFunctions, params: Mapping[str, Value]) -> s
     return text
 
 
-def _tree(tokens: SqlTokens, functions: SqlFunctions) -> exp.Expr | None:
+def _parsed(tokens: SqlTokens, functions: SqlFunctions) -> exp.Expr | None:
     try:
         statement = sqlglot.parse_one(f"SELECT 1 WHERE (\n{tokens.text}\n)", dialect=functions.dialect)
     except (SqlglotError, RecursionError):

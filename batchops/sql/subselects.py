@@ -50,14 +50,14 @@ def called_functions(tokens: SqlTokens) -> frozenset[str]:
 def _within(tokens: SqlTokens, first: int, last: int, *, nested: bool) -> Iterator[SubSelect]:
     index = first
     while index < last:
-        if tokens.at(index).written == "(" and _selects(tokens, index):
-            begin, end = _bare(tokens, index)
-            yield _found(tokens, begin, end, nested=nested)
+        if tokens.at(index).written == "(" and _holds_select(tokens, index):
+            begin, end = _outer_parentheses(tokens, index)
+            yield _subselect(tokens, begin, end, nested=nested)
             index = end
         index += 1
 
 
-def _selects(tokens: SqlTokens, opening: int) -> bool:
+def _holds_select(tokens: SqlTokens, opening: int) -> bool:
     """Whether a SELECT is directly inside these parentheses."""
     inside = range(opening + 1, tokens.closing[opening])
     return any(
@@ -65,7 +65,7 @@ def _selects(tokens: SqlTokens, opening: int) -> bool:
     )
 
 
-def _bare(tokens: SqlTokens, opening: int) -> tuple[int, int]:
+def _outer_parentheses(tokens: SqlTokens, opening: int) -> tuple[int, int]:
     """Return the tokens of the outermost redundant parentheses around a sub-select."""
     closing = tokens.closing[opening]
     while (
@@ -78,7 +78,7 @@ def _bare(tokens: SqlTokens, opening: int) -> tuple[int, int]:
     return opening, closing
 
 
-def _found(tokens: SqlTokens, begin: int, end: int, *, nested: bool) -> SubSelect:
+def _subselect(tokens: SqlTokens, begin: int, end: int, *, nested: bool) -> SubSelect:
     before, after = tokens.at(begin - 1), tokens.at(end + 1)
     stop = tokens.at(end).end
     if before.kind == "word" and before.value == "exists":

@@ -23,7 +23,7 @@ class TimeFunctionCall:
 
 def find_time_functions(tokens: SqlTokens, functions: SqlFunctions) -> tuple[TimeFunctionCall, ...]:
     """Return all calls of time functions in order, sub-selects included; UsageError for one that cannot be pinned."""
-    found = [*_spelled(tokens, functions), *_as_arguments(tokens, functions)]
+    found = [*_direct_calls(tokens, functions), *_now_arguments(tokens, functions)]
     _refuse_moments(tokens, functions)
     return tuple(sorted(found, key=lambda call: call.start))
 
@@ -59,9 +59,9 @@ def _way_out(functions: SqlFunctions, key: str) -> str:
     return "--older-than 90d --by COLUMN compares with a time that is fixed at the start"
 
 
-def _spelled(tokens: SqlTokens, functions: SqlFunctions) -> Iterator[TimeFunctionCall]:
+def _direct_calls(tokens: SqlTokens, functions: SqlFunctions) -> Iterator[TimeFunctionCall]:
     for index, token in tokens.names():
-        start = _head(tokens, index, functions)
+        start = _name_start(tokens, index, functions)
         if start is None:
             continue
         if not tokens.called(index):
@@ -74,14 +74,14 @@ def _spelled(tokens: SqlTokens, functions: SqlFunctions) -> Iterator[TimeFunctio
             yield TimeFunctionCall(start, tokens.at(closing).end, f"{token.value}({inside})")
 
 
-def _head(tokens: SqlTokens, index: int, functions: SqlFunctions) -> int | None:
+def _name_start(tokens: SqlTokens, index: int, functions: SqlFunctions) -> int | None:
     if tokens.at(index - 1).written != ".":
         return tokens.at(index).start
     schema = tokens.at(index - 2)
     return schema.start if functions.catalog and schema.value == functions.catalog else None
 
 
-def _as_arguments(tokens: SqlTokens, functions: SqlFunctions) -> list[TimeFunctionCall]:
+def _now_arguments(tokens: SqlTokens, functions: SqlFunctions) -> list[TimeFunctionCall]:
     found: list[TimeFunctionCall] = []
     reach: set[int] = set()
     for index, token in tokens.names():
@@ -90,7 +90,7 @@ def _as_arguments(tokens: SqlTokens, functions: SqlFunctions) -> list[TimeFuncti
         arguments = tokens.arguments(index)
         reach.update(i for argument in arguments for i in argument)
         for number in functions.time_arguments[token.value]:
-            found += _argument(tokens, arguments[number]) if number < len(arguments) else []
+            found += _now_argument(tokens, arguments[number]) if number < len(arguments) else []
     starts = {call.start for call in found}
     for i in sorted(reach):
         if _is_now(tokens.at(i)) and tokens.at(i).start not in starts:
@@ -101,7 +101,7 @@ def _as_arguments(tokens: SqlTokens, functions: SqlFunctions) -> list[TimeFuncti
     return found
 
 
-def _argument(tokens: SqlTokens, argument: range) -> list[TimeFunctionCall]:
+def _now_argument(tokens: SqlTokens, argument: range) -> list[TimeFunctionCall]:
     token = tokens.at(argument.start)
     if len(argument) != 1:
         return []

@@ -16,7 +16,7 @@ from batchops.db.sql_functions import listed
 from batchops.errors import UsageError
 
 Kind = Literal["word", "name", "string", "number", "sign"]
-"""A bare word, a quoted name, a string of any sort, a number, anything else."""
+"""A bare word, a quoted name, any kind of string, a number; "sign" is anything else."""
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _STRINGS = frozenset(
@@ -54,7 +54,7 @@ class SqlToken:
 
 @dataclass(frozen=True)
 class SqlTokens:
-    """A whole text in tokens, with its parentheses paired."""
+    """A whole text as tokens, with its brackets paired."""
 
     text: str
     tokens: tuple[SqlToken, ...]

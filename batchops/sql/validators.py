@@ -1,4 +1,4 @@
-"""Checks for mistakes that would turn the user's expression into another statement, or leave values unbound."""
+"""Checks for mistakes that would make the user's expression another statement, or leave parameters without values."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -54,12 +54,12 @@ def refuse_aggregates(tokens: SqlTokens) -> None:
         if index in tokens.inner or tokens.at(index - 1).written == ".":
             continue
         over = token.value == "over" and tokens.at(index - 1).written == ")"
-        if over or _aggregates(tokens, index):
+        if over or _is_aggregate(tokens, index):
             what = "a window function" if over else f"the aggregate {token.written}()"
             raise UsageError(f"it holds {what}, which looks at many rows", "put it in a sub-select: (SELECT … FROM …)")
 
 
-def _aggregates(tokens: SqlTokens, index: int) -> bool:
+def _is_aggregate(tokens: SqlTokens, index: int) -> bool:
     name = tokens.at(index).value
     if name not in _AGGREGATES or not tokens.called(index):
         return False
@@ -84,7 +84,7 @@ def _is_placeholder(tokens: SqlTokens, index: int, functions: SqlFunctions) -> b
     if sign.startswith("$"):
         return True
     if sign == "?":
-        return sign not in functions.signs or not _joins(tokens, index)
+        return sign not in functions.signs or not _is_operator(tokens, index)
     if sign in {"@", "@@"}:
         return sign not in functions.signs
     if sign == ":":
@@ -107,7 +107,7 @@ def value_names(tokens: SqlTokens) -> Iterator[int]:
             yield index
 
 
-def _joins(tokens: SqlTokens, index: int) -> bool:
+def _is_operator(tokens: SqlTokens, index: int) -> bool:
     # PostgreSQL's JSON operator ? has a value on each side; its geometric ones (?-, ?#) continue with a sign.
     before, after = tokens.at(index - 1), tokens.at(index + 1)
     if tokens.touching(index) and after.kind == "sign" and after.written not in _BRACKETS:
@@ -136,17 +136,17 @@ def refuse_dangling(tokens: SqlTokens) -> None:
     if clause is not None:
         raise UsageError(f"it continues with {clause.written.upper()}", "give the bare expression alone")
     for index, token in enumerate(tokens.tokens):
-        if _in(token, _INFIX) and not _longer(tokens, index):
+        if _is_one_of(token, _INFIX) and not _is_part_of_operator(tokens, index):
             before, after = tokens.at(index - 1), tokens.at(index + 1)
-            if _in(before, {"", "(", ","}) or _in(after, _INFIX | {"", ")", ","}):
+            if _is_one_of(before, {"", "(", ","}) or _is_one_of(after, _INFIX | {"", ")", ","}):
                 raise UsageError(f"{token.written} has no value on one side")
 
 
-def _in(token: SqlToken, values: Collection[str]) -> bool:
+def _is_one_of(token: SqlToken, values: Collection[str]) -> bool:
     return token.kind in {"sign", "word"} and token.value in values
 
 
-def _longer(tokens: SqlTokens, index: int) -> bool:
+def _is_part_of_operator(tokens: SqlTokens, index: int) -> bool:
     # The tokenizer splits operators that it does not know, such as <<%, into several tokens.
     sides = [side for side, left in ((index - 1, index - 1), (index + 1, index)) if tokens.touching(left)]
     return any(tokens.at(side).kind == "sign" and tokens.at(side).written not in _BRACKETS for side in sides)

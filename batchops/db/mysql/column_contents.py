@@ -41,7 +41,7 @@ class MySQLContents:
     def refusal(self, connection: sa.Connection, table: Table, column: Column, value: str | None) -> str | None:
         if value is None:
             return None if column.nullable else "it may not be NULL"
-        if refusal := self._unlike(connection, table, column, value):
+        if refusal := self._type_refusal(connection, table, column, value):
             return refusal
         for check in self.checks(connection, table):
             try:
@@ -57,7 +57,7 @@ class MySQLContents:
         found = connection.execute(query, {"schema": table.schema, "table": table.name})
         return [(check.name, check.clause.replace("\\'", "'")) for check in found]  # as MySQL 8 writes it
 
-    def _unlike(self, connection: sa.Connection, table: Table, column: Column, value: str) -> str | None:
+    def _type_refusal(self, connection: sa.Connection, table: Table, column: Column, value: str) -> str | None:
         type = column.type
         if type.lower().startswith("bit"):
             return None if value.isdecimal() else f"its type is {type}"

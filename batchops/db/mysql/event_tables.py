@@ -52,7 +52,7 @@ class MySQLEvents:
     def hashed(self, text: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
         return sa.func.crc32(text, type_=sa.BigInteger()).bitwise_and(0x7FFFFFFF)
 
-    def writers(self, connection: sa.Connection, table: Table) -> frozenset[str] | None:  # noqa: ARG002  see above
+    def writers(self, connection: sa.Connection, table: Table) -> frozenset[str] | None:  # noqa: ARG002  of all tables
         try:
             return frozenset(connection.execute(_WRITERS).scalars())
         except DBAPIError:  # it needs the right PROCESS, which an ordinary account does not have
@@ -62,7 +62,7 @@ class MySQLEvents:
         return None
 
     def writer_lock(self, aggregates: Sequence[str]) -> tuple[str, Sequence[Any]] | None:
-        # GET_LOCK does not end with the transaction: it would be released before COMMIT, or never.
+        # GET_LOCK does not end with the transaction: the lock would be released before COMMIT, or never.
         numbers = sorted({zlib.crc32(aggregate.encode()) % self.lock_rows for aggregate in aggregates})
         places = ", ".join("?" for _ in numbers)
         query = f"SELECT number FROM batchops_writer_lock WHERE number IN ({places}) ORDER BY number FOR UPDATE"

@@ -12,7 +12,7 @@ from batchops.db.signals import Measured, Scope, ServerSignal
 from batchops.errors import RefusedError
 
 
-def _folder_here(connection: sa.Connection) -> str | None:
+def _data_directory_here(connection: sa.Connection) -> str | None:
     """Return the data directory if the server runs on this host; None if it does not."""
     host, folder = connection.exec_driver_sql("SELECT @@hostname, @@datadir").one()
     return str(folder) if host == socket.gethostname() and os.path.isdir(str(folder)) else None
@@ -22,10 +22,10 @@ class FreeDisk:
     """The free disk space of the data directory, by MariaDB's plugin DISKS, else by this host."""
 
     def read(self, connection: sa.Connection) -> Measured:
-        told = free_bytes(connection)
-        if told is not None:
-            return Measured(float(told), of="the data directory")
-        folder = _folder_here(connection)
+        free = free_bytes(connection)
+        if free is not None:
+            return Measured(float(free), of="the data directory")
+        folder = _data_directory_here(connection)
         if folder is None:
             hint = "on MariaDB the plugin DISKS tells it: INSTALL SONAME 'disks'."
             raise RefusedError("the server is on another host, whose disk it does not tell.", hint)
@@ -41,7 +41,7 @@ class ActivePerCpu:
 
     def read(self, connection: sa.Connection) -> Measured:
         if self._cpus is None:
-            if _folder_here(connection) is None:
+            if _data_directory_here(connection) is None:
                 raise RefusedError(
                     "the server is on another host, and does not tell how many CPUs that has.",
                     "use threads-running with a number.",

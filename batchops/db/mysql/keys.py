@@ -95,7 +95,7 @@ def base(column: Column) -> str:
     return column.type.split("(")[0].split(" ")[0].lower()
 
 
-def _sent(sent: Any) -> Any:
+def _as_sent(sent: Any) -> Any:
     """Return the value as it is to be sent: a TIME as text.
 
     PyMySQL writes a negative TIME wrong, and SQLAlchemy treats one in a list as a date.
@@ -103,10 +103,10 @@ def _sent(sent: Any) -> Any:
     return span(sent) if isinstance(sent, timedelta) else sent
 
 
-def _spelled(table: Table, names: Sequence[str], key: KeyValue, last: str) -> sa.ColumnElement[bool]:
+def _compared(table: Table, names: Sequence[str], key: KeyValue, last: str) -> sa.ColumnElement[bool]:
     """Return (a, b) > (x, y) written as an OR, for which MariaDB uses the index; a row comparison makes it scan."""
     columns = [table.called.c[quoted(name)] for name in names]
-    values: list[sa.ColumnElement[Any]] = [sa.bindparam(None, _sent(v)) for v in key]
+    values: list[sa.ColumnElement[Any]] = [sa.bindparam(None, _as_sent(v)) for v in key]
     strict = last[0]
     alternatives = []
     for i, (column, own) in enumerate(zip(columns, values, strict=True)):
@@ -117,26 +117,26 @@ def _spelled(table: Table, names: Sequence[str], key: KeyValue, last: str) -> sa
 
 def after(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
     """Return the condition for the rows after the key."""
-    return _spelled(table, names, key, ">")
+    return _compared(table, names, key, ">")
 
 
 def since(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
     """Return the condition for the rows from the key on, with that row."""
-    return _spelled(table, names, key, ">=")
+    return _compared(table, names, key, ">=")
 
 
 def upto(table: Table, names: Sequence[str], key: KeyValue) -> sa.ColumnElement[bool]:
     """Return the condition for the rows up to the key, with that row."""
-    return _spelled(table, names, key, "<=")
+    return _compared(table, names, key, "<=")
 
 
 def among(table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.ColumnElement[bool]:
     """Return the condition as a list of values; for several columns with ORs, so that the server uses the index."""
     columns = [table.called.c[quoted(name)] for name in names]
     if len(columns) == 1:
-        return columns[0].in_([_sent(key[0]) for key in keys])
+        return columns[0].in_([_as_sent(key[0]) for key in keys])
     return sa.or_(
-        *(sa.and_(*(c == sa.bindparam(None, _sent(v)) for c, v in zip(columns, k, strict=True))) for k in keys)
+        *(sa.and_(*(c == sa.bindparam(None, _as_sent(v)) for c, v in zip(columns, k, strict=True))) for k in keys)
     )
 
 

@@ -39,12 +39,12 @@ def literal(value: Value) -> str:
             return number(value)
 
 
-def _counts(column: Column) -> bool:
+def _holds_numbers(column: Column) -> bool:
     """Whether the column holds times as numbers."""
     return column.type.split("(")[0].split(" ")[0].lower() in _NUMBERS
 
 
-def _word(table: Table, column: Column, point: str) -> str:
+def _keyword(table: Table, column: Column, point: str) -> str:
     """Return the keyword before a literal of the column's type; UsageError if the column holds no times.
 
     `point` is the cut-off for the hint.
@@ -59,12 +59,12 @@ def _word(table: Table, column: Column, point: str) -> str:
 def before(connection: sa.Connection, table: Table, column: Column, moment: str) -> str:
     """Return the moment as written, which the server reads in the session's zone."""
     point = datetime.fromisoformat(moment)
-    if _counts(column):
+    if _holds_numbers(column):
         unit = epoch_columns.unit_in(connection, table, column)
         read_here = sa.text("SELECT unix_timestamp(CAST(:moment AS datetime(6)))")
         local = point.timestamp() if point.tzinfo else connection.execute(read_here, {"moment": moment}).scalar_one()
         return epoch_columns.literal(unit, local)
-    word = _word(table, column, f"'{moment}'")
+    word = _keyword(table, column, f"'{moment}'")
     # MariaDB itself would ignore the zone, with only a warning that no user sees.
     here = "convert_tz(:moment, '+00:00', @@session.time_zone)" if point.tzinfo else ":moment"
     plain = point.astimezone(UTC).replace(tzinfo=None) if point.tzinfo else point
@@ -76,12 +76,12 @@ def before(connection: sa.Connection, table: Table, column: Column, moment: str)
 
 def ago(connection: sa.Connection, table: Table, column: Column, ago: timedelta) -> str:
     """Return the server's current time minus `ago`."""
-    if _counts(column):
+    if _holds_numbers(column):
         now = connection.execute(sa.text("SELECT unix_timestamp(now(6))")).scalar_one()
         seconds = now - Decimal(ago // timedelta(microseconds=1)) / 1_000_000
         return epoch_columns.literal(epoch_columns.unit_in(connection, table, column), seconds)
     number, unit = whole(ago)
-    word = _word(table, column, f"NOW() - INTERVAL {number} {unit.upper()}")
+    word = _keyword(table, column, f"NOW() - INTERVAL {number} {unit.upper()}")
     kind = "date" if word == "DATE" else "datetime(6)"
     read = sa.text(f"SELECT CAST(CAST(now(6) - INTERVAL :us MICROSECOND AS {kind}) AS char)")
     text = connection.execute(read, {"us": ago // timedelta(microseconds=1)}).scalar_one()

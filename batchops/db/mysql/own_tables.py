@@ -29,7 +29,7 @@ def _long_text(*_: object, **__: object) -> str:
 
 @compiles(KeyText, "mysql", "mariadb")
 def _key_text(type_: KeyText, *_: object, **__: object) -> str:
-    return f"VARCHAR({type_.width}) COLLATE utf8mb4_bin"  # needs a length; compares without regard to case unless told
+    return f"VARCHAR({type_.width}) COLLATE utf8mb4_bin"  # it needs a length; by default it ignores case
 
 
 @compiles(TableRename, "mysql", "mariadb")

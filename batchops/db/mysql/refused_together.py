@@ -12,5 +12,5 @@ def refuses_each(connection: sa.Connection, update: sa.Update, rows: int, *_: ob
     IGNORE leaves out a row that a CHECK refuses; anything else that it ignores has other warnings.
     """
     connection.execute(update.prefix_with("IGNORE"))
-    told = connection.exec_driver_sql("SHOW WARNINGS").all()
-    return len(told) == rows and all(code in _REFUSED for _, code, _ in told)
+    warnings = connection.exec_driver_sql("SHOW WARNINGS").all()
+    return len(warnings) == rows and all(code in _REFUSED for _, code, _ in warnings)

@@ -112,9 +112,9 @@ def _behind(applied: Position, written: Position) -> bool:
     return any(applied.get(domain, 0) < number for domain, number in written.items())
 
 
-def _unnamed(scope: Scope) -> str:
+def _missing_replicas(scope: Scope) -> str:
     return "" if scope.replicas else "name the replicas: --replica URL"
 
 
-MYSQL = ServerSignal(MySQLReplicaLag, unavailable=_unnamed, takes_replicas=True)
-MARIADB = ServerSignal(MariaDBReplicaLag, unavailable=_unnamed, takes_replicas=True)
+MYSQL = ServerSignal(MySQLReplicaLag, unavailable=_missing_replicas, takes_replicas=True)
+MARIADB = ServerSignal(MariaDBReplicaLag, unavailable=_missing_replicas, takes_replicas=True)

@@ -24,7 +24,7 @@ class MySQLRowLists:
 
     def proof(self, table: Table) -> sa.ColumnElement[Any]:
         """Return the SHA-256 of all columns except those that the server computes itself."""
-        parts = [_part(table, column) for column in table.columns if not column.generated]
+        parts = [_exact_text(table, column) for column in table.columns if not column.generated]
         return sa.func.unhex(sa.func.sha2(sa.func.concat_ws(sa.literal_column("','"), *parts), _BITS))
 
     def follows(self, values: int) -> bool:
@@ -41,7 +41,7 @@ class MySQLRowLists:
             return count(connection, listed)
 
 
-def _part(table: Table, column: Column) -> sa.ColumnElement[Any]:
+def _exact_text(table: Table, column: Column) -> sa.ColumnElement[Any]:
     """Return the column as digits, or as the digest of its bytes: different values have different texts."""
     value, kind = table.called.c[quoted(column.name)], base(column)
     exact: sa.ColumnElement[Any] = value

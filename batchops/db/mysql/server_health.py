@@ -37,18 +37,18 @@ def log(connection: sa.Connection) -> LogCost | None:
 
 def replicas(connection: sa.Connection) -> tuple[str, ...]:
     """Return the replicas that fetch the binary log now, as far as this account may see them."""
-    return tuple(row[0] for row in _seen(connection, _REPLICAS))
+    return tuple(row[0] for row in _rows_if_allowed(connection, _REPLICAS))
 
 
 def free_bytes(connection: sa.Connection) -> int | None:
     """Return the free bytes on the disk of the data directory; None without the plugin DISKS, which MySQL lacks."""
-    rows = _seen(connection, _DISK)
+    rows = _rows_if_allowed(connection, _DISK)
     return int(rows[0][0]) if rows else None
 
 
 def warnings(connection: sa.Connection, *, keyless: bool) -> Iterator[str]:
     """Yield warnings about what keeps dead rows, and about what the job does on replicas."""
-    for row in _seen(connection, _SNAPSHOTS, old=OLD):
+    for row in _rows_if_allowed(connection, _SNAPSHOTS, old=OLD):
         yield (
             f"Session {row.id} has had a transaction open for {row.age} s: "
             "rows that are deleted now stay on the disk until it ends."
@@ -63,7 +63,7 @@ def warnings(connection: sa.Connection, *, keyless: bool) -> Iterator[str]:
         yield "The table has no key: row-based replicas scan it for each row that changes."
 
 
-def _seen(connection: sa.Connection, query: sa.TextClause, **values: Any) -> list[sa.Row[Any]]:
+def _rows_if_allowed(connection: sa.Connection, query: sa.TextClause, **values: Any) -> list[sa.Row[Any]]:
     """Return the query's rows; none if this account lacks the right, or the server lacks the table."""
     try:
         return list(connection.execute(query, values))

@@ -37,7 +37,7 @@ class MySQLSessions:
                 "connect_timeout": 10,
                 "read_timeout": timeouts.statement + SILENCE,
                 "write_timeout": timeouts.statement + SILENCE,
-                # A hostile server could otherwise ask for any file of this machine.
+                # Otherwise a hostile server could request any file of this machine.
                 "local_infile": False,
             },
         )

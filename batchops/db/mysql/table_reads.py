@@ -52,12 +52,12 @@ def tables_read(
     own = (table.schema or here, table.name)
     read = {name for name in found if name != own or found.count(own) > 1}
     for text in (condition, *values):
-        read |= _written_in(text.text, here) if isinstance(text, sa.TextClause) else set()
+        read |= _names_after_from(text.text, here) if isinstance(text, sa.TextClause) else set()
     read |= _behind_views(connection, read)
     if functions:
         read |= _behind_functions(connection, functions)
     if connection.execute(_FOLDS).scalar_one():
-        read = _as_kept(connection, read, own)
+        read = _as_in_catalog(connection, read, own)
     return frozenset((None if schema == here and table.schema is None else schema, name) for schema, name in read)
 
 
@@ -67,7 +67,7 @@ def _tables_in(text: str) -> list[tuple[str, str]]:
     return [(schema.replace(2 * mark, mark), name.replace(2 * mark, mark)) for mark, (schema, name) in found]
 
 
-def _written_in(text: str, here: str) -> set[tuple[str, str]]:
+def _names_after_from(text: str, here: str) -> set[tuple[str, str]]:
     """Return the names after FROM and JOIN in the user's SQL.
 
     They are needed as MariaDB 10.11 does not show the contents of a WITH that it materialises.
@@ -89,7 +89,7 @@ def _written_in(text: str, here: str) -> set[tuple[str, str]]:
     return {(bare(schema) or here, bare(name)) for schema, name in found}
 
 
-def _as_kept(connection: sa.Connection, read: set[tuple[str, str]], own: tuple[str, str]) -> set[tuple[str, str]]:
+def _as_in_catalog(connection: sa.Connection, read: set[tuple[str, str]], own: tuple[str, str]) -> set[tuple[str, str]]:
     """Return the tables with the catalogue's spelling, for a server that ignores case in table names."""
     known = [own, *((schema, name) for schema, name in connection.execute(_TABLES))]
     kept = {(schema.lower(), name.lower()): (schema, name) for schema, name in reversed(known)}
@@ -107,18 +107,18 @@ def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None
         return "NULL"
     if kind in _NO_LITERAL:
         return None
-    text, written = named.text.removesuffix(" AS v"), _written(value)
-    in_json = _in_json(value, written)
+    text, written = named.text.removesuffix(" AS v"), _exact_literal(value)
+    in_json = _json_literals(value, written)
     if isinstance(value, str) and (collation := _binary_collation(connection, text)):
         written, in_json = f"{written} COLLATE {collation}", ()
     if isinstance(value, Decimal):
         return _decimal(connection, text, value)
     if kind == FIELD_TYPE.FLOAT:  # it has more digits than the server shows
-        written = _written(connection.execute(sa.text(f"SELECT CAST({text} AS double)")).scalar_one())
-    return next((one for one in (written, *in_json) if _same(connection, text, one)), None)
+        written = _exact_literal(connection.execute(sa.text(f"SELECT CAST({text} AS double)")).scalar_one())
+    return next((one for one in (written, *in_json) if _equal(connection, text, one)), None)
 
 
-def _in_json(value: Any, written: str) -> tuple[str, ...]:
+def _json_literals(value: Any, written: str) -> tuple[str, ...]:
     """Return other literals of the value, for which JSON functions see a boolean or a document."""
     match value:
         case 0 | 1:
@@ -148,7 +148,7 @@ def _decimal(connection: sa.Connection, text: str, value: Decimal) -> str | None
     return written if shown == value and whole(written) == exact else None
 
 
-def _written(value: Any) -> str:
+def _exact_literal(value: Any) -> str:
     match value:
         case bytes():
             return f"X'{value.hex()}'"
@@ -168,7 +168,7 @@ def _binary_collation(connection: sa.Connection, text: str) -> str | None:
     return name if name.startswith("utf8mb4_") and name.endswith("_bin") else None
 
 
-def _same(connection: sa.Connection, text: str, written: str) -> bool:
+def _equal(connection: sa.Connection, text: str, written: str) -> bool:
     """Whether both are equal, by themselves and inside JSON."""
     escaped = written.replace(":", "\\:")
     both = f"SELECT {text} <=> {escaped} AND json_array({text}) <=> json_array({escaped})"
@@ -201,10 +201,10 @@ def _behind_functions(connection: sa.Connection, functions: Collection[str]) -> 
         name = waiting.pop()
         if name not in seen:
             seen.add(name)
-            waiting += [other for other in bodies if _names(bodies[name], other)]
+            waiting += [other for other in bodies if _mentions(bodies[name], other)]
     tables = [(schema, name) for schema, name in connection.execute(_TABLES)]
-    return _behind_views(connection, {t for t in tables if any(_names(bodies[f], t[1]) for f in seen)})
+    return _behind_views(connection, {t for t in tables if any(_mentions(bodies[f], t[1]) for f in seen)})
 
 
-def _names(body: str, name: str) -> bool:
+def _mentions(body: str, name: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", body, re.IGNORECASE) is not None

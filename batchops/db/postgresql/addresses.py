@@ -38,7 +38,7 @@ class TidList:
     def binary(self) -> bytes:
         """The places as an array of tid in the server's binary form."""
         count = len(self.places)
-        wide = _swapped(self.places)
+        wide = _big_endian(self.places)
         elements = bytearray(_ELEMENT * count)
         for byte in range(6):
             elements[4 + byte :: 10] = wide[2 + byte :: 8]
@@ -88,7 +88,7 @@ class _TidArray(UserDefinedType[Any]):
         return lambda value: f"'{value.text}'"
 
 
-def _swapped(numbers: "array[int]") -> bytes:
+def _big_endian(numbers: "array[int]") -> bytes:
     """Return the numbers as eight bytes each, with the highest byte first."""
     if byteorder == "little":
         numbers = array("q", numbers)

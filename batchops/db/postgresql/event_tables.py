@@ -52,7 +52,7 @@ class PostgreSQLEvents:
             yield _column(table, name) == sa.func.any(sa.cast(listed, ARRAY(sa.BigInteger)))
 
     def content(self, table: Table, name: str) -> sa.ColumnElement[Any]:
-        # The driver would parse a document, and round its numbers, only for us to write it out again.
+        # The driver would parse a document, which rounds its numbers, and batchops would have to write it out again.
         column, stored = _column(table, name), table.column(name).stored
         if stored in ("json[]", "jsonb[]"):
             return sa.cast(sa.func.to_json(column), sa.Text)

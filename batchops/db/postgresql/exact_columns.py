@@ -49,7 +49,7 @@ class PostgreSQLExactColumns:
         connection.exec_driver_sql(SETTINGS)
 
     def selected(self, table: Table, columns: Sequence[ExactColumn]) -> Sequence[sa.ColumnElement[Any]]:
-        # A cast to text cuts what is in character(n); format() calls the type's own output function.
+        # A cast to text removes the blanks at the end of character(n); format() calls the type's own output function.
         return [self.spelled(table.called.c[quoted(column.name)]).label(quoted(column.name)) for column in columns]
 
     @staticmethod

@@ -65,7 +65,7 @@ WHERE i.indrelid = CAST(:oid AS oid) AND i.indisunique AND i.indisvalid AND i.in
   AND i.indimmediate AND am.amname = 'btree' AND k.place <= i.indnkeyatts
 GROUP BY i.indexrelid HAVING NOT bool_and(a.attnotnull) ORDER BY i.indexrelid
 """)
-# What an index, a check or a default of the table depends on.
+# Functions that an index, a check or a default of the table depends on.
 _BORROWED = sa.text(f"""{_OWN}
 SELECT DISTINCT p.proname || ' (of ' || r.rolname || ')'
 FROM pg_catalog.pg_depend d

@@ -102,7 +102,7 @@ def message(error: BaseException) -> str:
 
 
 def _failing_row(error: BaseException, table: Table) -> str | None:
-    """Return the first column of the row that violated a CHECK or NOT NULL; None where it is not known.
+    """Return the first column's value in the row that violated a CHECK or NOT NULL; None where it is not known.
 
     The error's detail lists the row's columns in the table's order.
     """

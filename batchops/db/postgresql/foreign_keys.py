@@ -11,7 +11,7 @@ from batchops.db.table import Table
 from batchops.db.types import KeyValue
 
 _ACTIONS = {"c": CASCADE, "n": SET_NULL, "d": SET_DEFAULT, "a": NO_ACTION, "r": RESTRICT}
-# conenforced is there since 18, confdelsetcols since 15. A constraint whose triggers are disabled does not act.
+# conenforced exists since 18, confdelsetcols since 15. A constraint whose triggers are disabled is not enforced.
 _ALL = sa.text("""
 SELECT c.conname::text AS name, cn.nspname::text AS child_schema, child.relname::text AS child,
        pn.nspname::text AS parent_schema, parent.relname::text AS parent,

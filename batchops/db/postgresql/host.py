@@ -62,11 +62,11 @@ def _cpus(connection: sa.Connection) -> int:
     )
 
 
-def _missing(connection: sa.Connection, scope: Scope) -> str | None:
+def _missing_settings_right(connection: sa.Connection, scope: Scope) -> str | None:
     if connection.execute(_MAY_SEE, {"role": SETTINGS}).scalar_one():
         return None
     return f"GRANT {SETTINGS} TO {account(connection.dialect, scope.role)};"
 
 
-FREE_DISK = ServerSignal(lambda _: FreeDisk(), _missing)
+FREE_DISK = ServerSignal(lambda _: FreeDisk(), _missing_settings_right)
 ACTIVE_PER_CPU = ServerSignal(lambda _: ActivePerCpu(), missing_stats_right)

@@ -37,7 +37,7 @@ def literal(value: Value) -> str:
             return number(value)
 
 
-def _counts(table: Table, column: Column, point: str) -> bool:
+def _holds_numbers(table: Table, column: Column, point: str) -> bool:
     """Whether the column holds times as numbers; UsageError if it holds no times. `point`: the cut-off for the hint."""
     if not column.type.startswith((*_TIMES, *_NUMBERS)):
         raise no_time(table, column, "date or timestamp", f"CAST({{}} AS timestamptz) < {point}", '"')
@@ -52,7 +52,7 @@ def _literal(connection: sa.Connection, value: sa.ColumnElement[Any], column: Co
 def before(connection: sa.Connection, table: Table, column: Column, moment: str) -> str:
     """Return the moment as written, which the server reads in the session's zone."""
     text = sa.bindparam(None, datetime.fromisoformat(moment).isoformat(" "), sa.Text)
-    if _counts(table, column, f"'{moment}'"):
+    if _holds_numbers(table, column, f"'{moment}'"):
         return _number(connection, table, column, sa.cast(text, NamedType("timestamptz")))
     with connection.begin_nested():
         return _literal(connection, text, column)
@@ -62,7 +62,7 @@ def ago(connection: sa.Connection, table: Table, column: Column, ago: timedelta)
     """Return the server's current time minus `ago`."""
     point = sa.func.now() - sa.cast(sa.bindparam(None, ago), sa.Interval)
     number, unit = whole(ago)
-    if _counts(table, column, f"now() - interval '{number} {unit}s'"):
+    if _holds_numbers(table, column, f"now() - interval '{number} {unit}s'"):
         return _number(connection, table, column, point)
     return _literal(connection, point, column)
 

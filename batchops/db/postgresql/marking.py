@@ -77,8 +77,8 @@ class PostgreSQLMarking:
             for text in lists.values()
         ]  # fmt: skip
         mine = self._statement_of(token).where(listed(self._table, self._names, texts))
-        told = [*(out(self._table, name) for name in self._names), self._pending(mine, undisturbed)]
-        return mine.returning(*(column.label(f"c{i}") for i, column in enumerate(told)))
+        returned = [*(out(self._table, name) for name in self._names), self._pending(mine, undisturbed)]
+        return mine.returning(*(column.label(f"c{i}") for i, column in enumerate(returned)))
 
     def _pending(
         self, statement: sa.Update | sa.Delete, undisturbed: sa.ColumnElement[bool] | sa.TextClause

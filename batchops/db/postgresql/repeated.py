@@ -32,7 +32,7 @@ class RepeatedStatement:
         if is_recorded(connection):
             cursor = connection.execute(self._build(**values)).cursor
         else:
-            text, params = self._with(connection, values)
+            text, params = self._with_values(connection, values)
             if may_wait(connection):
                 return send_with(connection, text, params)
             cursor = connection.exec_driver_sql(text, params).cursor
@@ -44,9 +44,9 @@ class RepeatedStatement:
         if is_recorded(connection) or not may_wait(connection):
             found = self.rows(connection, **values)
             return lambda: found
-        return wait_for_next(connection, *self._with(connection, values))
+        return wait_for_next(connection, *self._with_values(connection, values))
 
-    def _with(self, connection: sa.Connection, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    def _with_values(self, connection: sa.Connection, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         text, params = self._compiled = self._compiled or self._compile(connection)
         return text, params | {_NAME + name: value for name, value in values.items()}
 

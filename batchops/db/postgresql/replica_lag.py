@@ -42,10 +42,10 @@ class ReplicaLag:
         """`limits`: the standbys that --replica names, with the limit of each; None for the throttle's own."""
         self._clock = clock
         self._limits = limits or {}
-        self._met = False
+        self._read_before = False
         self._marks: deque[tuple[float, int]] = deque()
         self._seen: dict[str, float] = {}
-        self._told: dict[str, tuple[float | None, int, float]] = {}
+        self._figures: dict[str, tuple[float | None, int, float]] = {}
 
     def read(self, connection: sa.Connection) -> Measured:
         rows = connection.execute(_LAG).all()
@@ -71,19 +71,19 @@ class ReplicaLag:
 
         At later readings it is missed like any other standby.
         """
-        if not self._met and (unknown := sorted(self._limits.keys() - there)):
+        if not self._read_before and (unknown := sorted(self._limits.keys() - there)):
             known = f"it has {', '.join(sorted(there))}" if there else "it has none now"
             raise RefusedError(f'"{unknown[0]}" is no replica of this server.', f"name one that is: {known}.")
-        self._met = True
+        self._read_before = True
 
-    def _lag(self, name: str, told: float | None, replayed: int, written: int, now: float) -> float:
+    def _lag(self, name: str, figure: float | None, replayed: int, written: int, now: float) -> float:
         """Return the greater of the standby's last figure plus its age, and the age of the oldest WAL that it lacks."""
         if replayed >= written:
             return 0.0
-        if self._told.get(name, ())[:2] != (told, replayed):
-            self._told[name] = told, replayed, now
+        if self._figures.get(name, ())[:2] != (figure, replayed):
+            self._figures[name] = figure, replayed, now
         missing = next((now - at for at, mark in self._marks if mark > replayed), 0.0)
-        return max(missing, 0.0 if told is None else told + now - self._told[name][2])
+        return max(missing, 0.0 if figure is None else figure + now - self._figures[name][2])
 
     def _mark(self, now: float, written: int, replayed: int) -> None:
         while self._marks and self._marks[0][1] <= replayed:
@@ -100,12 +100,12 @@ class ReplicaLag:
             raise UnreachableError(f"replica {gone[0]} is gone.")
 
 
-def _none_there(connection: sa.Connection, _: Scope) -> bool:
+def _no_standby(connection: sa.Connection, _: Scope) -> bool:
     return not connection.execute(_ANY).scalar_one()
 
 
-def _of(scope: Scope) -> ReplicaLag:
+def _replica_lag(scope: Scope) -> ReplicaLag:
     return ReplicaLag(limits={one.name: one.limit for one in scope.replicas})
 
 
-SIGNAL = ServerSignal(_of, missing_stats_right, quiet=_none_there, knows_replicas=True)
+SIGNAL = ServerSignal(_replica_lag, missing_stats_right, quiet=_no_standby, knows_replicas=True)

@@ -42,7 +42,7 @@ def making_right(connection: sa.Connection, table: Table, role: str) -> str | No
     """
     name, may = connection.execute(_SCHEMA, {"schema": table.schema}).one()
     who, quote = account(connection.dialect, role), connection.dialect.identifier_preparer.quote
-    if name is None:  # no schema of the search path is this role's to use
+    if name is None:  # the role may use no schema of the search path
         return f"GRANT USAGE, CREATE ON SCHEMA public TO {who};"
     if may is None:
         return f"CREATE SCHEMA {quote(name)} AUTHORIZATION {who};"

@@ -38,15 +38,15 @@ class PostgreSQLRowLines:
     def delete(
         self, connection: sa.Connection, delete: sa.Delete, table: Table, columns: Sequence[ExactColumn], take: Take
     ) -> int:  # fmt: skip
-        returning = " RETURNING " + ", ".join(_returned(connection, table, columns))
-        return _copied(connection, delete, returning, take)
+        returning = " RETURNING " + ", ".join(_returned_columns(connection, table, columns))
+        return _copy_out(connection, delete, returning, take)
 
     def read(
         self, connection: sa.Connection, select: sa.Select[Any], table: Table, columns: Sequence[ExactColumn],
         take: Take,
     ) -> int:  # fmt: skip
-        own = _plain(connection, table, columns)
-        return _copied(connection, select.with_only_columns(*own, maintain_column_froms=True), "", take)
+        own = _selected(connection, table, columns)
+        return _copy_out(connection, select.with_only_columns(*own, maintain_column_froms=True), "", take)
 
     def rows(
         self, connection: sa.Connection, rows: sa.Select[Any], table: Table, columns: Sequence[ExactColumn]
@@ -59,7 +59,7 @@ class PostgreSQLRowLines:
                 texts = (None if (text := unescape(value)) is None else text.decode() for value in values)
                 found.append(ReadRow(tuple(texts), rest))
 
-        _copied(connection, rows.add_columns(*_plain(connection, table, columns)), "", take)
+        _copy_out(connection, rows.add_columns(*_selected(connection, table, columns)), "", take)
         return found
 
     def column_names(self, connection: sa.Connection, table: Table) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ class PostgreSQLRowLines:
         return ""
 
 
-def _copied(connection: sa.Connection, statement: sa.Delete | sa.Select[Any], returning: str, take: Take) -> int:
+def _copy_out(connection: sa.Connection, statement: sa.Delete | sa.Select[Any], returning: str, take: Take) -> int:
     taker = Taker(take)
     connection.execute(statement, execution_options={_COPIED: (returning, taker)})
     return taker.finished()
@@ -100,11 +100,11 @@ def copy_rows(cursor: "Cursor[Any]", statement: str, parameters: Any, context: A
     returning, taker = asked
     # COPY takes no parameters: the driver writes the values into its text.
     with cursor.copy(f"COPY ({statement}{returning}) TO STDOUT", parameters):
-        cursor.connection.wait(_received(cursor.connection.pgconn, taker))
+        cursor.connection.wait(_receive(cursor.connection.pgconn, taker))
     return True
 
 
-def _received(server: PGconn, taker: Taker) -> Generator[Any, Any, None]:
+def _receive(server: PGconn, taker: Taker) -> Generator[Any, Any, None]:
     """Receive all rows that have arrived at once: psycopg's own `copy_from` takes longer for a row than the server."""
     rows, size = list[memoryview](), 0
     while True:
@@ -132,12 +132,12 @@ def _lines(rows: list[memoryview]) -> list[bytes]:
     return b"".join(rows)[:-1].split(b"\n")
 
 
-def _plain(connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> list[sa.ColumnElement[Any]]:
-    """Return what `_returned` does, for a SELECT: in literal text SQLAlchemy doubles percent signs by itself."""
-    return [sa.literal_column(text.replace("%%", "%")) for text in _returned(connection, table, columns)]
+def _selected(connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> list[sa.ColumnElement[Any]]:
+    """Return `_returned_columns` for a SELECT: in literal text SQLAlchemy doubles percent signs by itself."""
+    return [sa.literal_column(text.replace("%%", "%")) for text in _returned_columns(connection, table, columns)]
 
 
-def _returned(connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> list[str]:
+def _returned_columns(connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> list[str]:
     quote = connection.dialect.identifier_preparer.quote_identifier
     instants = any(column.kind is ExactKind.INSTANT for column in columns)
     utc = not instants or _in_utc(connection)

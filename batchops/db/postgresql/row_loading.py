@@ -45,7 +45,7 @@ class PostgreSQLRowLoading:
     ) -> None:  # fmt: skip
         names = ", ".join(_quoted(connection, column.name) for column in columns)
         driver: Any = connection.connection.driver_connection
-        statement = _plain(f"COPY {_named(connection, into)} ({names}) FROM STDIN")
+        statement = _with_single_percents(f"COPY {_named(connection, into)} ({names}) FROM STDIN")
         data = memoryview(b"\n".join(lines) + b"\n")
         try:
             with driver.cursor() as cursor, cursor.copy(statement) as copy:
@@ -94,7 +94,7 @@ class PostgreSQLRowLoading:
         named = _named(connection, table.clause)
         for column in (one for one in columns if one.identity):
             sequence = connection.execute(
-                sa.select(sa.func.pg_get_serial_sequence(_plain(named), column.name))
+                sa.select(sa.func.pg_get_serial_sequence(_with_single_percents(named), column.name))
             ).scalar()  # fmt: skip
             if sequence is None:
                 continue
@@ -104,7 +104,7 @@ class PostgreSQLRowLoading:
                 connection.execute(sa.select(sa.func.setval(sequence, highest)))
 
 
-def _plain(text: str) -> str:
+def _with_single_percents(text: str) -> str:
     """Return text for use without SQLAlchemy, which has doubled the percent signs in it for the driver."""
     return text.replace("%%", "%")
 

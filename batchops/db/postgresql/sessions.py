@@ -119,9 +119,9 @@ class WatchedConnection(psycopg.Connection[Any]):
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **options: Any) -> T:
         """Wait as psycopg does, which wakes up several times a second, but no longer than `silence` seconds."""
-        return super().wait(self._within(gen, time.monotonic() + self.silence), *args, **options)
+        return super().wait(self._with_deadline(gen, time.monotonic() + self.silence), *args, **options)
 
-    def _within(self, gen: Generator[Any, Any, T], deadline: float) -> Generator[Any, Any, T]:
+    def _with_deadline(self, gen: Generator[Any, Any, T], deadline: float) -> Generator[Any, Any, T]:
         try:
             wanted = next(gen)
             while True:

@@ -69,7 +69,7 @@ def tables_read(
 def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None:
     """Return the value as a literal of the same type; None for a record, which has no literal."""
     value = sa.select(named).subquery("s")
-    # A cast to text would cut the blanks that fill a char(n).
+    # A cast to text would remove the blanks at the end of a char(n).
     text = "CASE WHEN pg_catalog.format('%L', v) <> 'NULL' THEN pg_catalog.format('%s', v) END"
     columns = (sa.text(text), sa.text("CAST(pg_catalog.pg_typeof(v) AS text)"))
     written, kind = connection.execute(sa.select(*columns).select_from(value)).one()

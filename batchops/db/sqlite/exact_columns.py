@@ -22,11 +22,11 @@ class SQLiteExactColumns:
     family = "sqlite"
 
     def columns(self, connection: sa.Connection, table: Table) -> Sequence[ExactColumn]:
-        held = _held(connection, table)
+        held = _storage_classes(connection, table)
         own_number, strict = _own_number(table), _strict(connection, table)
 
         def exact(column: Column, classes: Sequence[str]) -> ExactColumn:
-            type = _converts_nothing(column.type) if strict else column.type
+            type = _unconverting_type(column.type) if strict else column.type
             kind, numbered = _kind(column, classes), column.name == own_number
             return ExactColumn(
                 column.name, type, kind, column.nullable, generated=column.generated, identity=numbered
@@ -48,7 +48,7 @@ def _strict(connection: sa.Connection, table: Table) -> bool:
     return bool(connection.execute(_IS_STRICT, {"name": table.name}).scalar())
 
 
-def _converts_nothing(type: str) -> str:
+def _unconverting_type(type: str) -> str:
     """Return the type that keeps values unchanged in any table: BLOB for ANY, which does so only in a STRICT table.
 
     In other tables ANY converts texts to numbers.
@@ -56,7 +56,7 @@ def _converts_nothing(type: str) -> str:
     return "BLOB" if type.upper() == "ANY" else type
 
 
-def _held(connection: sa.Connection, table: Table) -> list[list[str]]:
+def _storage_classes(connection: sa.Connection, table: Table) -> list[list[str]]:
     """Return for each column the storage classes of its values."""
     asked = [
         sa.func.max(sa.func.typeof(table.called.c[quoted(column.name)]) == storage)

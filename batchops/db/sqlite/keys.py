@@ -22,10 +22,10 @@ class Untyped(sa.types.UserDefinedType[Any]):
     cache_ok = True
 
     def literal_processor(self, dialect: sa.Dialect) -> Callable[[Any], str]:  # noqa: ARG002  the type's shape
-        return _written
+        return _as_literal
 
 
-def _written(value: Any) -> str:
+def _as_literal(value: Any) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, bytes):

@@ -27,7 +27,7 @@ def literal(value: Value) -> str:
             return f"'{day(value)}'"
         case timedelta():
             size, unit = span(value)
-            if unit == "microsecond":  # which its functions do not know
+            if unit == "microsecond":  # SQLite's functions do not know this unit
                 return f"'{value.total_seconds():.6f}".rstrip("0") + " seconds'"
             return f"'{size} {unit}{'' if size == 1 else 's'}'"
         case _:

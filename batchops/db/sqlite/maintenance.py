@@ -51,7 +51,7 @@ class SQLiteMaintenance:
         while (free := _pragma(connection, "freelist_count")) and not stopped():
             driver.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()  # a step for each page
             if _pragma(connection, "freelist_count") >= free:
-                return  # others free pages as fast as they are given back
+                return  # others free pages as fast as this loop returns them
 
 
 def _pragma(connection: sa.Connection, name: str) -> int:

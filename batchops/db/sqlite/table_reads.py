@@ -38,12 +38,12 @@ def tables_read(
     try:
         read = {name for name, _ in _reads(connection, chosen.select_from(row).where(condition))}
     except DBAPIError:  # the condition uses full-text search, or the name "main.t", which the sub-select lacks
-        read = _beside(connection, table, chosen.select_from(table.called).where(condition))
+        read = _read_beside_rows(connection, table, chosen.select_from(table.called).where(condition))
     own = table.name.lower()
     return frozenset((None, table.name if name.lower() == own else name) for name in read)
 
 
-def _beside(connection: sa.Connection, table: Table, statement: sa.Select[Any]) -> set[str]:
+def _read_beside_rows(connection: sa.Connection, table: Table, statement: sa.Select[Any]) -> set[str]:
     """Return the tables that the statement reads; the table itself only if a view or a second FROM or JOIN reads it."""
     name, own = re.escape(table.name), table.name.lower()
     named = re.compile(rf"(?:\b(?:from|join)\b|,)[\s(]*(?:main\.)?[\"`\[]?{name}[\"`\]]?(?![\w.])", re.IGNORECASE)
@@ -72,7 +72,7 @@ def _reads(connection: sa.Connection, statement: sa.Select[Any]) -> set[tuple[st
 
 def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None:
     """Return a literal that compares as the value does, which depends on its affinity; None if there is none."""
-    named = sa.text(_QUOTED.sub(_surely_a_name, named.text))
+    named = sa.text(_QUOTED.sub(_in_backquotes, named.text))
     value = connection.execute(sa.select(named)).scalar_one()
     if value is None:
         return "NULL"
@@ -83,7 +83,7 @@ def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None
         if "\0" in value:
             return None
         written, kinds = literal(value), ("TEXT",)
-        if _in_json(connection, named, value):
+        if _is_json(connection, named, value):
             written, kinds = f"json({written})", ()
     elif isinstance(value, float):
         written = repr(value) if math.isfinite(value) else ("9e999" if value > 0 else "-9e999")
@@ -92,9 +92,9 @@ def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None
         written, kinds = str(value), ("INTEGER",)
     if _DRAWN.search(named.text):
         return f"({written})"  # a second evaluation of random() would return another value
-    wanted = _behaviour(connection, named, value)
+    wanted = _comparisons(connection, named, value)
     for one in (*(f"CAST({written} AS {kind})" for kind in kinds), f"({written})"):
-        if _behaviour(connection, sa.text(f"{one.replace(':', chr(92) + ':')} AS v"), value) == wanted:
+        if _comparisons(connection, sa.text(f"{one.replace(':', chr(92) + ':')} AS v"), value) == wanted:
             return one
     return None
 
@@ -102,7 +102,7 @@ def value_literal(connection: sa.Connection, named: sa.TextClause) -> str | None
 _QUOTED = re.compile(r"""'(?:[^']|'')*'|`(?:[^`]|``)*`|\[[^\]]*\]|"(?:[^"]|"")*\"""")
 
 
-def _surely_a_name(found: re.Match[str]) -> str:
+def _in_backquotes(found: re.Match[str]) -> str:
     """Return a name in double quotes in backquotes instead.
 
     SQLite reads a name in double quotes as a text if no column has it, as when the outer row is not there.
@@ -111,7 +111,7 @@ def _surely_a_name(found: re.Match[str]) -> str:
     return "`" + text[1:-1].replace('""', '"').replace("`", "``") + "`" if text.startswith('"') else text
 
 
-def _in_json(connection: sa.Connection, named: sa.TextClause, value: str) -> bool:
+def _is_json(connection: sa.Connection, named: sa.TextClause, value: str) -> bool:
     """Whether a JSON function treats the value as JSON, as it does the result of another JSON function."""
     text = named.text.removesuffix(" AS v")
     try:
@@ -121,7 +121,7 @@ def _in_json(connection: sa.Connection, named: sa.TextClause, value: str) -> boo
     return not isinstance(inside, str) or (value.startswith('"') and inside != value)
 
 
-def _behaviour(connection: sa.Connection, named: sa.TextClause, value: Any) -> tuple[Any, ...]:
+def _comparisons(connection: sa.Connection, named: sa.TextClause, value: Any) -> tuple[Any, ...]:
     """Return what the value equals: the same value as text and as a number, each with and without an affinity."""
     number = _number(value)
     probes = [sa.text("v = CAST(:s AS TEXT)").bindparams(s=str(value)), sa.text("v = :s").bindparams(s=str(value))]

@@ -20,9 +20,9 @@ def obstacle(path: Path, query: Mapping[str, Any]) -> tuple[str, str] | None:
         if asked:
             parameter = f"{name}={query[name]}"
             return f"The URL opens {path.name} for reading only ({parameter}).", f"leave {parameter} out of the URL."
-    if not _may(path, os.W_OK):
+    if not _has_access(path, os.W_OK):
         return f"This user may not write the file {path}{_mounted(path)}.", _WAY_OUT
-    if not unreadable(path) and (not _needs_folder(path) or _may(path.parent, os.W_OK | os.X_OK)):
+    if not unreadable(path) and (not _needs_folder(path) or _has_access(path.parent, os.W_OK | os.X_OK)):
         return None
     folder = f"{path.parent}{_mounted(path.parent)}"
     return f"This user may not write the folder {folder}, where SQLite keeps the journal of {path.name}.", _WAY_OUT
@@ -30,13 +30,13 @@ def obstacle(path: Path, query: Mapping[str, Any]) -> tuple[str, str] | None:
 
 def unreadable(path: Path) -> bool:
     """Whether SQLite cannot even read the file: in WAL mode it first makes another file in the folder."""
-    return _in_wal_mode(path) and _needs_folder(path) and not _may(path.parent, os.W_OK | os.X_OK)
+    return _in_wal_mode(path) and _needs_folder(path) and not _has_access(path.parent, os.W_OK | os.X_OK)
 
 
 def _needs_folder(path: Path) -> bool:
     """Whether SQLite has to make files in the folder; in WAL mode another process may have made them already."""
     tables = [Path(f"{path}-{end}") for end in ("wal", "shm")]
-    return not (_in_wal_mode(path) and all(_may(one, os.W_OK) for one in tables))
+    return not (_in_wal_mode(path) and all(_has_access(one, os.W_OK) for one in tables))
 
 
 def _in_wal_mode(path: Path) -> bool:
@@ -47,7 +47,7 @@ def _in_wal_mode(path: Path) -> bool:
         return False
 
 
-def _may(path: Path, how: int) -> bool:
+def _has_access(path: Path, how: int) -> bool:
     return os.access(path, how, effective_ids=os.access in os.supports_effective_ids)
 
 
