@@ -97,7 +97,10 @@ class MessageMapper:
         names = outbox.names
         shared = _columns(mapping.topic, *mapping.headers.values())
         extra = [names.headers, names.payload if mapping.body is None else None, outbox.message_id]
-        read = list(dict.fromkeys([*shared, *mapping.columns, *(n for n in extra if n not in (None, names.id))]))
+        wanted = dict.fromkeys([*shared, *mapping.columns, *(n for n in extra if n not in (None, names.id))])
+        # An id that is a number is the same text in every form, so that it need not be read twice.
+        once = names.id not in shared and outbox.backend.events.is_number(outbox.table.column(names.id))
+        read = [name for name in wanted if not (once and name == names.id)]
         places = {names.id: 0} | {name: i + _BEFORE for i, name in enumerate(read)}
         self._row_bytes = outbox.backend.claims.row_bytes(outbox.table, read)
         contents = (outbox.backend.events.content(outbox.table, name) for name in read)

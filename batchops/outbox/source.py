@@ -1,7 +1,8 @@
 """Reads unsent events in the order in which they were written, and none too early."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ from batchops.db.types import KeyValue
 from batchops.outbox.failures import RefusedEvents
 from batchops.outbox.low_water import OutboxLowWaterMark
 from batchops.outbox.mapping import EventBatch, MessageMapper
+from batchops.outbox.number_runs import runs
 from batchops.outbox.outbox import Outbox
 from batchops.outbox.shards import Shards
 
@@ -46,28 +48,44 @@ class EventSource:
         self._low.look()
         return self._batch(found, None)
 
-    def read_on(self, rows: int, away: Set[Any], last: KeyValue) -> EventBatch:
+    def read_on(self, rows: int, away: Sequence[Any], last: KeyValue) -> EventBatch:
         """Return the next events. Those up to `last` with an id in `away` are with the destination, and left out.
 
         This reads the events after `last` first, and then those up to `last` that were committed meanwhile. So it sees
         every event that was committed before one that it read.
         """
         outbox = self._outbox
-        beyond, upto = outbox.after(last), outbox.upto(last)
         with self._database.reading() as connection:
-            found = self._first_rows(connection, rows, [beyond])
+            found = self._first_rows(connection, rows, [outbox.after(last)])
             most = len(away) + rows
-            ids = self._query(most, [upto, *self._since(self._low.mark())]).with_only_columns(outbox.id_out)
+            between = [outbox.upto(last), *self._since(self._low.mark()), *self._outside_runs(away, last)]
+            ids = self._query(most, between).with_only_columns(outbox.id_out)
             there = [row[0] for row in _rows(connection, ids)]
             if len(there) == most:
                 found = []  # so many are new that more of them may come before those after `last`
-            late = [id_ for id_ in there if id_ not in away]
+            known = set(away)
+            late = [id_ for id_ in there if id_ not in known]
             before: list[Sequence[Any]] = []
             for mine in outbox.among(late):
                 before += self._first_rows(connection, len(late), [mine])
             if len(before) < len(late):
                 found = []  # these would come before all late ones are read
         return self._batch(found, last, before)
+
+    def _outside_runs(self, ids: Sequence[Any], last: KeyValue) -> list[sa.ColumnElement[bool]]:
+        """Return a condition that leaves out the runs of these ids but for their first: no other event is in a run."""
+        outbox = self._outbox
+        found = runs(ids) if outbox.order.numbered else []
+        if not found:
+            return []
+        key = type(ids[0])
+        # With the first id of each run: the number before it may be none that the column can hold.
+        gaps = [outbox.upto((key(found[0][0]),))]
+        for (_, end), (first, _) in pairwise(found):
+            gaps.append(outbox.after((key(end),)) & outbox.upto((key(first),)))
+        if found[-1][1] < int(last[0]):
+            gaps.append(outbox.after((key(found[-1][1]),)))
+        return [sa.or_(*gaps)]
 
     def _batch(
         self, found: Sequence[Sequence[Any]], last: KeyValue | None, before: Sequence[Sequence[Any]] = ()

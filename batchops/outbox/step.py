@@ -144,7 +144,7 @@ class RelayStep:
         self._in_flight = InFlightBatch(events, events.unfit)
         self._delivery.send(self._in_flight.messages)
         if self._may_go_ahead():
-            away = {*unrecorded.ids, *events.ids}
+            away = [*unrecorded.ids, *events.ids]
             last = events.front
             assert last is not None
             self._reading = self._begin(lambda: self._source.read_on(size.rows, away, last))
