@@ -82,7 +82,10 @@ class ForeignKeys(Protocol):
         """
 
     def refuses_each(self, connection: sa.Connection, table: Table) -> bool:
-        """Whether the server checks each deleted row of the table by itself, whatever else the statement deletes."""
+        """Whether the server surely refuses to delete a row of the table while other rows refer to it.
+
+        A server that only counts broken references may not: the same statement may mend as many as it breaks.
+        """
 
     def in_order(self, table: Table, names: Sequence[str], keys: Sequence[KeyValue]) -> sa.ColumnElement[bool] | None:
         """Return what to add to the condition of a DELETE so that it deletes these rows in this order, one by one.
