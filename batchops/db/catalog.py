@@ -42,6 +42,9 @@ class Catalog(Protocol):
     def find_all(self, connection: sa.Connection, names: Sequence[tuple[str | None, str]]) -> list[Table]:
         """Return those of the tables that exist; each is named by its schema and its exact name."""
 
+    def existing(self, connection: sa.Connection, schema: str | None, names: Sequence[str]) -> frozenset[str]:
+        """Return those of the names that a table or view has, by one statement; no schema: where the session looks."""
+
     def table_identity(self, connection: sa.Connection, table: Table) -> TableIdentity:
         """Return the server's own identity of the table, as far as this role may see it."""
 

@@ -1,6 +1,6 @@
 """Rights on tables, those that a role lacks, and the GRANT that gives them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,8 +69,11 @@ class Rights(Protocol):
         None as for `making`.
         """
 
-    def numbering(self, connection: sa.Connection, table: Table, role: str) -> Sequence[str]:
-        """Return the statements that let this role insert rows that the database numbers."""
+    def numbering(self, connection: sa.Connection, tables: Sequence[Table], role: str) -> Mapping[str, Sequence[str]]:
+        """Return the statements that let this role insert rows that the database numbers, by the name of the table."""
+
+    def all_held(self, connection: sa.Connection, needs: Sequence[tuple[Table, str]]) -> bool:
+        """Whether the role has all of these rights, each on its table as a whole; False where that is not known."""
 
     def missing(
         self, connection: sa.Connection, table: Table, right: str, columns: Sequence[str]

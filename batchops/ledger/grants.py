@@ -32,34 +32,35 @@ def missing_grants(
 
     `numbered`: whether the table of runs is ready for new rows, whose numbers the database draws.
     """
+    if not role:  # a file, which has no roles
+        return []
+    rights, names = database.backend.rights, [(table.schema, table.name) for table in tables if table.name in there]
     with database.explaining() as connection:
-        found = [one for table in tables for one in _missing(connection, database, table, there, role)]
-        own = [
-            database.backend.catalog.find(connection, table.schema, table.name)
-            for table in tables
-            if table.name in there
-        ]
-        numbers = {one.name: database.backend.rights.numbering(connection, one, role) for one in own if one is not None}
+        # In an older ledger, whose version the role may not read, some of the expected tables may be missing.
+        own = {table.name: table for table in database.backend.catalog.find_all(connection, names)}
+        makings = (rights.making(connection, _as_table(table), role) for table in tables if table.name not in own)
+        found = [statement for statement in makings if statement is not None]
+        found += _missing(connection, database, list(own.values()), role)
+        numbers = rights.numbering(connection, list(own.values()), role)
     # Few runs need the numbering of rejected rows: it is listed with the others, but alone it refuses no run.
     if found or (numbered and numbers.get(RUNS)):
         found += [statement for statements in numbers.values() for statement in statements]
     return list(dict.fromkeys(found))
 
 
-def _missing(
-    connection: sa.Connection, database: Database, table: sa.Table, there: frozenset[str], role: str
-) -> Iterator[str]:  # fmt: skip
-    backend = database.backend
-    # In an older ledger, whose version the role may not read, some of the expected tables may be missing.
-    own = backend.catalog.find(connection, table.schema, table.name) if table.name in there else None
-    if own is None:
-        statement = backend.rights.making(connection, _as_table(table), role)
-        yield from () if statement is None else (statement,)
+def _missing(connection: sa.Connection, database: Database, own: Sequence[Table], role: str) -> Iterator[str]:
+    rights = database.backend.rights
+    needed = {table.name: NEEDED.get(table.name, _CHANGED) for table in own}
+    if rights.all_held(connection, [(table, right) for table in own for right in needed[table.name]]):
         return
-    needed = [(right, () if right == "DELETE" else own.column_names) for right in NEEDED.get(table.name, _CHANGED)]
-    lacks = [right for right, columns in needed if backend.rights.missing(connection, own, right, columns) is not None]
-    if lacks:
-        yield grant(connection.dialect, lacks, own, backend.rights.account(connection.dialect, role))
+    for table in own:
+        lacks = [
+            right
+            for right in needed[table.name]
+            if rights.missing(connection, table, right, () if right == "DELETE" else table.column_names) is not None
+        ]
+        if lacks:
+            yield grant(connection.dialect, lacks, table, rights.account(connection.dialect, role))
 
 
 def _as_table(table: sa.Table) -> Table:

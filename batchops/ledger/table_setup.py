@@ -147,11 +147,9 @@ class TableSetup:
             return self._found(connection)
 
     def _found(self, connection: sa.Connection) -> _Found:
-        inspector = sa.inspect(connection)
-        # Look for the table of versions last: it is created before the others or with them, so they never look old.
-        there = frozenset(table.name for table in reversed(self._tables) if self._sees(inspector, table.name))
+        there = self._there(connection)
         version = self._version(connection, there)
-        changes = self._changes(inspector, version or FIRST)
+        changes = self._changes(sa.inspect(connection), version or FIRST)
         renamed = [change for change in changes if isinstance(change, RenameTable)]
         others = [change for change in changes if not isinstance(change, RenameTable)]
         missing = (
@@ -161,14 +159,15 @@ class TableSetup:
         )
         return _Found(there, version, missing)
 
-    def _sees(self, inspector: sa.Inspector, table: str) -> bool:
-        try:
-            return inspector.has_table(table, schema=self._schema)
-        except DBAPIError as error:
-            # MariaDB refuses a role without any right to a table, even if there is no such table.
-            if isinstance(self._database.error(error), RefusedError):
-                return False
-            raise
+    def _there(self, connection: sa.Connection) -> frozenset[str]:
+        """Return the names of the tables that exist."""
+        existing, versions = self._database.backend.catalog.existing, self._versions.name
+        there = existing(connection, self._schema, [table.name for table in self._tables])
+        if self._migrations and there and versions not in there:
+            # It is created before the others or with them. Where a look is no snapshot it may see them alone, and
+            # tables without a version look old.
+            there |= existing(connection, self._schema, [versions])
+        return there
 
     def _version(self, connection: sa.Connection, there: frozenset[str]) -> int | None:
         if not self._migrations:

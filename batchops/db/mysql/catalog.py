@@ -55,6 +55,11 @@ _TABLES = sa.text(
     "SELECT table_name FROM information_schema.tables WHERE table_schema = database() ORDER BY 1 LIMIT 5000"
 )
 
+_EXISTING = sa.text("""
+SELECT table_name FROM information_schema.tables
+WHERE table_schema = coalesce(:schema, database()) AND table_name IN :names
+""").bindparams(sa.bindparam("names", expanding=True))
+
 _CURRENT = sa.text("SELECT database()")
 
 _SERVER = sa.text("""
@@ -78,6 +83,12 @@ def find_all(connection: sa.Connection, names: Sequence[tuple[str | None, str]])
     wanted = [(schema or current, name) for schema, name in names]
     found = {(row.s, row.n): row for row in rows_about(connection, _LISTED, wanted)}
     return _described(connection, [found[name] for name in wanted if name in found])
+
+
+def existing(connection: sa.Connection, schema: str | None, names: Sequence[str]) -> frozenset[str]:
+    """Return those of the names that a table has to which this account has any right."""
+    found = connection.execute(_EXISTING, {"schema": schema, "names": list(names)}).scalars()
+    return frozenset(found).intersection(names)  # the server's comparison ignores case
 
 
 def _described(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[Table]:
@@ -129,6 +140,7 @@ class MySQLCatalog:
     """The view of information_schema that has InnoDB's own table ids."""
     find = staticmethod(find)
     find_all = staticmethod(find_all)
+    existing = staticmethod(existing)
     unlabelled = staticmethod(unlabelled)
     tables = staticmethod(tables)
     hides = staticmethod(hides)

@@ -74,9 +74,16 @@ def _may_create(connection: sa.Connection, table: Table) -> bool:
     return True
 
 
-def numbering_rights(connection: sa.Connection, table: Table, role: str) -> tuple[str, ...]:  # noqa: ARG001
+def numbering_rights(
+    connection: sa.Connection, tables: Sequence[Table], role: str  # noqa: ARG001  the protocol's shape
+) -> dict[str, list[str]]:  # fmt: skip
     """Return nothing: AUTO_INCREMENT needs no right."""
-    return ()
+    return {}
+
+
+def all_held(connection: sa.Connection, needs: Sequence[tuple[Table, str]]) -> bool:  # noqa: ARG001
+    """Return False: each right takes an EXPLAIN of its own."""
+    return False
 
 
 def hides(connection: sa.Connection, table: Table) -> bool:
@@ -111,4 +118,5 @@ class MySQLRights:
     making = staticmethod(making_right)
     listing = staticmethod(listing_right)
     numbering = staticmethod(numbering_rights)
+    all_held = staticmethod(all_held)
     missing = staticmethod(missing_right)

@@ -36,8 +36,15 @@ WHERE c.relname = :name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """).bindparams(sa.bindparam("schema", type_=sa.Text), sa.bindparam("name", type_=sa.Text))
 _LISTED = sa.text(f"""{_TABLE}
 JOIN unnest(CAST(:schemas AS text[]), CAST(:names AS text[])) WITH ORDINALITY AS l(schema, name, place)
-  ON l.schema = n.nspname AND l.name = c.relname ORDER BY l.place
+  ON l.name = c.relname AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND CASE WHEN l.schema IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE l.schema = n.nspname END
+ORDER BY l.place
 """)
+_EXISTING = sa.text("""
+SELECT c.relname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relname = ANY(CAST(:names AS text[])) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND CASE WHEN :schema IS NULL THEN pg_catalog.pg_table_is_visible(c.oid) ELSE n.nspname = :schema END
+""").bindparams(sa.bindparam("schema", type_=sa.Text))
 
 _COLUMNS = sa.text("""
 SELECT attrelid AS oid, attname, pg_catalog.format_type(atttypid, atttypmod) AS type, NOT attnotnull AS nullable,
@@ -119,6 +126,11 @@ def find_all(connection: sa.Connection, names: Sequence[tuple[str | None, str]])
     return _described(connection, connection.execute(_LISTED, {"schemas": schemas, "names": plain}).all())
 
 
+def existing(connection: sa.Connection, schema: str | None, names: Sequence[str]) -> frozenset[str]:
+    """Return those of the names that a relation of the schema, or of the search path, has."""
+    return frozenset(connection.execute(_EXISTING, {"schema": schema, "names": list(names)}).scalars())
+
+
 def _described(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[Table]:
     oids = {"oids": [row.oid for row in rows]}
     columns: dict[int, list[Column]] = {row.oid: [] for row in rows}
@@ -172,6 +184,7 @@ class PostgreSQLCatalog:
     server = staticmethod(server)
     find = staticmethod(find)
     find_all = staticmethod(find_all)
+    existing = staticmethod(existing)
     table_identity = staticmethod(table_identity)
     unlabelled = staticmethod(unlabelled)
     tables = staticmethod(tables)

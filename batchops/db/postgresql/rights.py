@@ -11,6 +11,10 @@ _COLUMNS = sa.text(
     "SELECT name FROM unnest(CAST(:names AS text[])) WITH ORDINALITY AS c (name, place)"
     " WHERE NOT pg_catalog.has_column_privilege(CAST(:oid AS oid), name, :right) ORDER BY place"
 )
+_ALL = sa.text(
+    "SELECT coalesce(bool_and(pg_catalog.has_table_privilege(oid, right_)), true)"
+    " FROM unnest(CAST(:oids AS oid[]), CAST(:rights AS text[])) AS needed (oid, right_)"
+)
 _ANY = {
     "DELETE": sa.text("SELECT pg_catalog.has_table_privilege(CAST(:oid AS oid), :right)"),
     "": sa.text("SELECT pg_catalog.has_any_column_privilege(CAST(:oid AS oid), :right)"),
@@ -24,8 +28,9 @@ LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = asked.name
 """)
 # The sequence of an identity column needs no right; the one of a serial column does.
 _SEQUENCES = sa.text("""
-SELECT CAST(CAST(s.oid AS regclass) AS text) FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid
-WHERE d.refobjid = CAST(:oid AS oid) AND d.deptype = 'a' AND d.classid = CAST('pg_catalog.pg_class' AS regclass)
+SELECT CAST(d.refobjid AS text), CAST(CAST(s.oid AS regclass) AS text)
+FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class s ON s.oid = d.objid
+WHERE d.refobjid = ANY(CAST(:oids AS oid[])) AND d.deptype = 'a' AND d.classid = CAST('pg_catalog.pg_class' AS regclass)
   AND CASE s.relkind WHEN 'S' THEN NOT pg_catalog.has_sequence_privilege(s.oid, 'USAGE') END
 """)
 
@@ -49,10 +54,21 @@ def making_right(connection: sa.Connection, table: Table, role: str) -> str | No
     return None if may else f"GRANT USAGE, CREATE ON SCHEMA {quote(name)} TO {who};"
 
 
-def numbering_rights(connection: sa.Connection, table: Table, role: str) -> list[str]:
-    """Return the grants of USAGE on the sequences that number the table's rows."""
-    names = connection.execute(_SEQUENCES, {"oid": table.identity}).scalars()
-    return [f"GRANT USAGE ON SEQUENCE {name} TO {account(connection.dialect, role)};" for name in names]
+def numbering_rights(connection: sa.Connection, tables: Sequence[Table], role: str) -> dict[str, list[str]]:
+    """Return the grants of USAGE on the sequences that number the rows, by the name of the table."""
+    named = {table.identity: table.name for table in tables}
+    grants: dict[str, list[str]] = {}
+    for oid, name in connection.execute(_SEQUENCES, {"oids": list(named)}):
+        grants.setdefault(named[oid], []).append(
+            f"GRANT USAGE ON SEQUENCE {name} TO {account(connection.dialect, role)};"
+        )
+    return grants
+
+
+def all_held(connection: sa.Connection, needs: Sequence[tuple[Table, str]]) -> bool:
+    """Whether the role has all of these rights, each on its table as a whole."""
+    asked = {"oids": [table.identity for table, _ in needs], "rights": [right for _, right in needs]}
+    return bool(connection.execute(_ALL, asked).scalar_one())
 
 
 def missing_right(
@@ -76,4 +92,5 @@ class PostgreSQLRights:
     making = staticmethod(making_right)
     listing = staticmethod(making_right)
     numbering = staticmethod(numbering_rights)
+    all_held = staticmethod(all_held)
     missing = staticmethod(missing_right)

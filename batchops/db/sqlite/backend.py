@@ -96,8 +96,11 @@ class SQLiteRights:
     def listing(self, *_: object) -> str | None:
         return None
 
-    def numbering(self, *_: object) -> Sequence[str]:
-        return ()
+    def numbering(self, *_: object) -> Mapping[str, Sequence[str]]:
+        return {}
+
+    def all_held(self, *_: object) -> bool:
+        return True
 
     def missing(self, *_: object) -> tuple[str, ...] | None:
         return None

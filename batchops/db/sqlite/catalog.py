@@ -15,6 +15,9 @@ _FIND = sa.text("""
 SELECT schema, name, type, wr FROM pragma_table_list
 WHERE name = :name COLLATE NOCASE AND schema = coalesce(:schema, 'main') AND type IN ('table', 'view', 'virtual')
 """)
+_EXISTING = sa.text(
+    "SELECT name FROM pragma_table_list WHERE name IN :names AND schema IN (coalesce(:schema, 'main'), 'temp')"
+).bindparams(sa.bindparam("names", expanding=True))
 _COLUMNS = sa.text(
     'SELECT name, type, "notnull" AS filled, pk, hidden, nullif(dflt_value, :null) AS preset '
     "FROM pragma_table_xinfo(:name, :schema) ORDER BY cid"
@@ -136,6 +139,9 @@ class SQLiteCatalog:
     def find_all(self, connection: sa.Connection, names: Sequence[tuple[str | None, str]]) -> list[Table]:
         found = (find(connection, schema, name) for schema, name in names)
         return [table for table in found if table is not None]
+
+    def existing(self, connection: sa.Connection, schema: str | None, names: Sequence[str]) -> frozenset[str]:
+        return frozenset(connection.execute(_EXISTING, {"schema": schema, "names": list(names)}).scalars())
 
     def hides(self, *_: object) -> bool:
         return False
