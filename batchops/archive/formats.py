@@ -72,7 +72,7 @@ def format_here(name: FormatName) -> SegmentFormat:
 
 def format_of_name(name: str) -> SegmentFormat | None:
     """Return the format of a file by its name; None if it is not a segment."""
-    formats = [SegmentFormat(), *(SegmentFormat(one, way) for one in _TEXTS for way in _WAYS)]
+    formats = [SegmentFormat(), *(SegmentFormat(one, way) for one in _TEXTS for way in _COMPRESSIONS)]
     return next((one for one in formats if name.endswith(f".{one.ending}")), None)
 
 
@@ -84,4 +84,4 @@ def missing_library(error: ModuleNotFoundError, what: str) -> UsageError:
 
 
 _TEXTS: tuple[FormatName, ...] = ("jsonl", "csv")
-_WAYS: tuple[Compression, ...] = ("zstd", "gzip")
+_COMPRESSIONS: tuple[Compression, ...] = ("zstd", "gzip")

@@ -58,7 +58,7 @@ class Shards:
         return self._surplus or self._assigned != self.mine
 
     def due(self) -> float:
-        """Seconds until the next look; 0 or less: now."""
+        """Return the seconds until the next look; 0 or less: look now."""
         every = self._lease.seconds / RENEWALS
         return self._looked + (every if self.mine else min(every, STANDBY)) - self._clock()
 

@@ -175,7 +175,7 @@ class Claims:
         return by_columns([now.get(row.key, row) for row in rows]), refused
 
     def _prove_undoable(self, connection: sa.Connection, token: str, row: Row) -> None:
-        """Raise MarkRefusedError if a mark cannot be undone: a row that fails would stay marked, and be found no more.
+        """Raise MarkRefusedError if a mark cannot be undone: a row that fails would stay marked, and never be found.
 
         A savepoint undoes the trial, with all that triggers did in it.
         """

@@ -58,7 +58,7 @@ class FailedRows:
         """
         found = {row.key for row in self._found(connection, None, dead=True)}
         if keys is not None or chosen:
-            found = set(self._which(connection, list(found if keys is None else keys), chosen=chosen)) & found
+            found = set(self._in_table(connection, list(found if keys is None else keys), chosen=chosen)) & found
         return sorted(found, key=_order)[:most]
 
     def redrive(
@@ -72,18 +72,18 @@ class FailedRows:
             return self._redrive_any(assignments, most)
         with self._database.reading() as connection:
             which = self.dead_letters(connection, keys, most, chosen=chosen)
-        return sum(self._back(assignments, some, ROWS_PER_TRANSACTION) for some in _chunks(which))
+        return sum(self._redrive_some(assignments, some, ROWS_PER_TRANSACTION) for some in _chunks(which))
 
     def _redrive_any(self, assignments: Assignments, most: int | None) -> int:
         done = 0
         while most is None or done < most:
             size = ROWS_PER_TRANSACTION if most is None else min(ROWS_PER_TRANSACTION, most - done)
-            done += (back := self._back(assignments, None, size))
+            done += (back := self._redrive_some(assignments, None, size))
             if back < size:
                 break
         return done
 
-    def _back(self, assignments: Assignments, keys: Sequence[KeyValue] | None, most: int) -> int:
+    def _redrive_some(self, assignments: Assignments, keys: Sequence[KeyValue] | None, most: int) -> int:
         with self._database.transaction() as connection:
             return self._leases.redrive(connection, self._queue.values(assignments), keys, most)
 
@@ -120,7 +120,7 @@ class FailedRows:
             for row in connection.execute(query.where(row_name.in_(some)))
         }
 
-    def _which(self, connection: sa.Connection, keys: Sequence[KeyValue], *, chosen: bool) -> Iterator[KeyValue]:
+    def _in_table(self, connection: sa.Connection, keys: Sequence[KeyValue], *, chosen: bool) -> Iterator[KeyValue]:
         """Yield those keys that are in the table, as the table spells them; with `chosen` if the condition holds."""
         query: sa.Select[Any] = sa.select(*(column.label(f"c{i}") for i, column in enumerate(self._rows.out())))
         query = query.select_from(self._queue.table.called)

@@ -42,7 +42,7 @@ def prepare_restore(
     """Read the archive and the database, and yield the job; raise BatchopsError if it cannot be prepared."""
     destination = open_destination(spec.destination)
     inside = contents(destination)
-    _undamaged(destination, inside)
+    _check_damage(destination, inside)
     with (
         reached(spec, environ) as database,
         open_ledger(spec.ledger, spec.ledger_schema, database, environ) as ledger,
@@ -61,14 +61,14 @@ def _prepare(
             raise unwritable
         order = parents_first(connection, database, find(connection, spec, database, destination, inside))
         found = order.found
-        _readable(found)
+        _import_formats(found)
         work = _work(connection, ledger, order, spec, database)
         tables = [one.table for one in found if one.table is not None]
         watched = _watched(connection, spec, database, tables[0], server.role) if tables else ()
         plan = plan_of(connection, VERB, spec, database, found, inside, work, watched)
         plan = replace(plan, refusals=(*plan.refusals, *order.refusals))
     for one in found if not plan.refusals else ():
-        _may_write(database, server.role, one, order.later)
+        _check_rights(database, server.role, one, order.later)
     if ledger.in_target and (obstacle := ledger.obstacle(server.role)) is not None:
         raise obstacle
 
@@ -83,7 +83,7 @@ def _prepare(
     )  # fmt: skip
 
 
-def _may_write(database: Database, role: str, found: Found, later: Later) -> None:
+def _check_rights(database: Database, role: str, found: Found, later: Later) -> None:
     if found.table is None:
         return
     needs: list[tuple[str, Sequence[str]]] = [("INSERT", ())] if found.segments else []
@@ -94,7 +94,7 @@ def _may_write(database: Database, role: str, found: Found, later: Later) -> Non
         raise missing.refusal(database.engine.dialect)
 
 
-def _undamaged(destination: Destination, inside: Contents) -> None:
+def _check_damage(destination: Destination, inside: Contents) -> None:
     if inside.damage:
         first = inside.damage[0]
         raise IntegrityError(
@@ -103,7 +103,7 @@ def _undamaged(destination: Destination, inside: Contents) -> None:
         )
 
 
-def _readable(found: Sequence[Found]) -> None:
+def _import_formats(found: Sequence[Found]) -> None:
     """Raise UsageError if the library for a file is missing. This also imports it before the run, as that is slow."""
     for format in {format_of_name(one.listed.name) for table in found for one in (*table.segments, *table.nulled)}:
         assert format is not None  # every segment's name has a format
@@ -127,11 +127,13 @@ def _work(
         key = job_key(ledger.database_id(reading), identity(VERB.name, spec, found))
         last = ledger.latest(reading, key)
         filled = {} if last is None else last.pinned.get("tables", {})
-        another = any(_is_another(connection, database, one, filled[one.label]) for one in found if one.label in filled)
+        another = any(
+            _is_other_table(connection, database, one, filled[one.label]) for one in found if one.label in filled
+        )
         return work_of(reading, ledger, key, whole, restart=spec.restart or another)
 
 
-def _is_another(connection: sa.Connection, database: Database, found: Found, filled: str | None) -> bool:
+def _is_other_table(connection: sa.Connection, database: Database, found: Found, filled: str | None) -> bool:
     """Whether the table is gone, or is another than the one that was filled."""
     if found.table is None:
         return True

@@ -93,7 +93,7 @@ class RowsBack:
             self._put(pairs[middle:])
             return
         ((line, loaded),) = pairs
-        if self._target.on_conflict == "fail" and self._is_there(loaded):
+        if self._target.on_conflict == "fail" and self._key_is_there(loaded):
             raise KeyThereError(
                 f'{self._matched.key_of(line)} is in "{self._target.table.label}" already.',
                 "--on-conflict skip leaves such rows as they are, replace gives them the archived values; the same "
@@ -142,7 +142,7 @@ class RowsBack:
                 changed.append(Rejection(line, CHANGED))
         return kept, changed
 
-    def _is_there(self, loaded: bytes) -> bool:
+    def _key_is_there(self, loaded: bytes) -> bool:
         """Whether the row's key is in the table, so that it was no other constraint that refused the row."""
         if not self._target.key:
             return False

@@ -31,7 +31,7 @@ class RestoreSpec(ThrottledSpec):
         None, min_length=1, description="The table that takes the rows; a new one is created. Default: the same name."
     )
     target_time: Annotated[Duration, Flag("200ms")] = Field(
-        timedelta(milliseconds=200),  # rows that nobody has seen yet keep nobody waiting
+        timedelta(milliseconds=200),  # longer than elsewhere: no other session waits for rows that are new to it
         gt=timedelta(0),
         description="Time that a batch aims to take.",
         validate_default=True,

@@ -84,7 +84,7 @@ class FileSink:
         self.open()
         assert self._file is not None
         try:
-            with _alone(self._file) as size:
+            with _locked(self._file) as size:
                 self._append("".join(map(line, messages)).encode(), size)
         except OSError as error:
             self.close()
@@ -116,7 +116,7 @@ class FileSink:
 
 
 @contextmanager
-def _alone(file: int) -> Iterator[int | None]:
+def _locked(file: int) -> Iterator[int | None]:
     """Lock the file against other processes, and yield its size once an incomplete last line is removed.
 
     Yield None for what is not a regular file, which is not locked.
@@ -126,7 +126,7 @@ def _alone(file: int) -> Iterator[int | None]:
         return
     _lock(file)
     try:
-        yield _repaired(file)
+        yield _cut_incomplete_line(file)
     finally:
         fcntl.flock(file, fcntl.LOCK_UN)
 
@@ -146,7 +146,7 @@ def _lock(file: int) -> None:
             return
 
 
-def _repaired(file: int) -> int:
+def _cut_incomplete_line(file: int) -> int:
     """Remove an incomplete last line, and return the size of the file."""
     size = end = os.fstat(file).st_size
     while end and os.pread(file, 1, end - 1) != b"\n":

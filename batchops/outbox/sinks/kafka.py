@@ -99,14 +99,14 @@ class KafkaSink:
         while sending.left:
             alone = bool(sending.isolated)
             try:
-                self._send_by_one(sending, alone=alone)
+                self._send_with_one_producer(sending, alone=alone)
             except SinkDownError as error:
                 sending.give_up(error.message)
             if alone and not sending.isolated and not sending.guilty:
                 self._request = max(min(self._request, sending.together) // 4, 1000)  # each was accepted by itself
         return sending.end()
 
-    def _send_by_one(self, sending: Sending, *, alone: bool) -> None:
+    def _send_with_one_producer(self, sending: Sending, *, alone: bool) -> None:
         """Send as many of the messages as one producer can."""
         if alone is not self._alone:
             self.close()

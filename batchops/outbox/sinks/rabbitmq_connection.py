@@ -147,7 +147,7 @@ class RabbitMQConnection:
         self._connection.ioloop.stop()
 
     def _fail(self, problem: ConnectionProblem) -> None:
-        if self.usable or not self._ready.is_set():  # the first reason is the true one
+        if self.usable or not self._ready.is_set():  # keep the first problem, which causes the later ones
             self.problem = problem
         self.usable = False
         self._ready.set()
