@@ -46,6 +46,7 @@ class PostgreSQLSessions:
             isolation_level="AUTOCOMMIT",
             pool_size=connections,
             pool_timeout=30,
+            pool_use_lifo=True,  # the session that was used last has what it needs in the nearest caches
             pool_reset_on_return=None,  # `Database` rolls back before it returns a connection
             use_native_hstore=False,
         )
