@@ -30,6 +30,15 @@ def retrying(
     `on_retry` is called with each error, the number of attempts, and the pause that follows.
     """
     begun, pauses = clock(), 0
+    try:
+        return attempt()  # nearly always: to set up what follows takes as long as much of a batch
+    except TransientError as error:
+        first = [error]
+
+    def next_attempt() -> T:
+        if first:
+            raise first.pop()
+        return attempt()
 
     def pause(state: RetryCallState) -> float:
         nonlocal pauses
@@ -52,7 +61,7 @@ def retrying(
         sleep=lambda seconds: sleep(seconds) if seconds else None,
         reraise=True,
     )
-    return attempts(attempt)
+    return attempts(next_attempt)
 
 
 def _error(state: RetryCallState) -> TransientError:
