@@ -67,8 +67,13 @@ MarkedLater = Callable[[], Marked]
 class Marking(Protocol):
     """Marks rows of one table, with the same statement each time."""
 
-    def __call__(self, connection: sa.Connection, keys: Sequence[KeyValue], token: str) -> MarkedLater:
-        """Mark the rows with one of `keys` that `token` holds."""
+    def __call__(
+        self, connection: sa.Connection, keys: Sequence[KeyValue], token: str, held: int | None = None
+    ) -> MarkedLater:
+        """Mark the rows with one of `keys` that `token` holds.
+
+        `held`: how many rows were claimed with `token`, if the statement itself changes no row without it.
+        """
 
 
 class ClaimQueries(Protocol):
@@ -98,10 +103,13 @@ class ClaimQueries(Protocol):
         names: Sequence[str],
         statement: Callable[[Any], sa.Update | sa.Delete],
         condition: sa.ColumnElement[bool] | sa.TextClause | None,
+        *,
+        in_order: bool,
     ) -> Marking:
         """Return what marks rows; `statement` makes the statement for a token.
 
         `condition`: the condition of pending rows, if it reads the row alone; else None.
+        `in_order`: whether the keys of a claim are in ascending order.
         """
 
     def change(

@@ -28,6 +28,7 @@ class KeyedClaims:
     def marking(
         self: _Keyed, table: Table, names: Sequence[str], statement: Callable[[Any], sa.Update | sa.Delete],
         condition: sa.ColumnElement[bool] | sa.TextClause | None,  # noqa: ARG002  a query finds it out
+        *, in_order: bool,  # noqa: ARG002  a list has any order
     ) -> Marking:  # fmt: skip
         return KeyedMarking(
             lambda connection, one: self.change(connection, table, names, one),
@@ -85,7 +86,10 @@ class KeyedMarking:
         self._longest = longest
         self._statement = statement
 
-    def __call__(self, connection: sa.Connection, keys: Sequence[KeyValue], token: str) -> MarkedLater:
+    def __call__(
+        self, connection: sa.Connection, keys: Sequence[KeyValue], token: str,
+        held: int | None = None,  # noqa: ARG002  a list names each row
+    ) -> MarkedLater:  # fmt: skip
         statement, changed = self._statement(token), set[KeyValue]()
         for start in range(0, len(keys), self._longest):
             mine = self._among(keys[start : start + self._longest])

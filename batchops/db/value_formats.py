@@ -7,10 +7,9 @@ import base64
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from itertools import chain
 from json.encoder import encode_basestring as quoted
 from typing import Any
 
@@ -21,13 +20,12 @@ class JsonText(str):
     __slots__ = ()
 
 
-def as_python(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows for a Python handler: JSON documents become Python objects, with numbers that are not rounded."""
-    own = list(map(dict, rows))
-    if JsonText in set(map(type, chain.from_iterable(map(dict.values, own)))):
-        for row in own:
-            row.update((name, _parsed(value)) for name, value in row.items() if type(value) is JsonText)
-    return own
+def parse_documents(rows: Sequence[dict[str, Any]], names: Collection[str]) -> None:
+    """Replace the JSON documents in these columns by Python objects, with numbers that are not rounded."""
+    for name in names:
+        for row in rows:
+            if type(row.get(name)) is JsonText:
+                row[name] = _parsed(row[name])
 
 
 def as_json(value: Any) -> str:

@@ -2,14 +2,14 @@
 
 import os
 import secrets
-import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from socket import gethostname
 
 import sqlalchemy as sa
 
@@ -33,6 +33,7 @@ RESCUE_EVERY = 1.0
 """The fewest seconds between two searches for lost leases."""
 RESCUE_SHARE = 60
 """The pause before the next search is at least this many times as long as the last search took."""
+_host = cache(gethostname)
 DIED = "its worker's heartbeat stopped at {} attempts in a row, the last one with this row alone"
 
 
@@ -49,8 +50,7 @@ class Claims:
 
     def __init__(
         self, database: Database, leases: Leases, *, lease: float, attempts: int, one_by_one: bool, in_order: bool,
-        failed: Assignments = (), marked: bool = False,
-        clock: Callable[[], float] = time.monotonic,
+        failed: Assignments = (), marked: bool = False, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         """`one_by_one`: whether rows whose lease was lost are tried alone, as one of them may have caused that.
 
@@ -293,5 +293,5 @@ class Claims:
 
 def _token(*, alone: bool) -> str:
     """Return a new token, which names the process; it has at most 40 characters."""
-    worker = f"{socket.gethostname()[:16]}.{os.getpid() % 10_000_000}"
+    worker = f"{_host()[:16]}.{os.getpid() % 10_000_000}"
     return f"{ALONE if alone else ''}{worker}.{secrets.token_hex(5)}"

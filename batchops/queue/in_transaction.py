@@ -10,7 +10,7 @@ from batchops.db.types import KeyValue
 from batchops.errors import TransientError
 from batchops.queue.deadline import Deadline, DeadlinePassedError
 from batchops.queue.handlers import Handler, HandlerError, Result, Unstarted
-from batchops.queue.queue import Row
+from batchops.queue.queue import Row, by_columns
 from batchops.queue.results import blamed
 from batchops.runtime.bisect import by_halves
 from batchops.runtime.stop import Stop
@@ -88,7 +88,7 @@ class InTransaction:
 
     def _answers(self, connection: sa.Connection, rows: Sequence[Row]) -> Sequence[Result]:
         try:
-            values = [row.values for row in rows]
+            values = by_columns(rows).values()
             if not self._handler.can_crash:
                 return self._handler(values, connection, self._stop)
             return self._deadline.call(lambda: self._handler(values, connection, self._stop))

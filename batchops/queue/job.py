@@ -123,7 +123,8 @@ def _work(
 ) -> Ending:  # fmt: skip
     with ExitStack() as stack:
         stack.enter_context(backlog_monitor.emitting(emitter, emitter.threads))
-        job.handler.open(job.queue.key, lambda text: emitter(Warned(text)))
+        documents = job.queue.documents(job.database.backend)
+        job.handler.open(job.queue.key, documents, lambda text: emitter(Warned(text)))
         step = Steps(job, stop, counters, emitter.threads, stack)
         wait = stack.enter_context(woken(job.database, job.spec.listen, stop, emitter.threads, emitter))
         timeout = job.spec.lock_timeout.total_seconds()

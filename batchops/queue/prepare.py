@@ -47,7 +47,7 @@ def rehearse(
         if isinstance(leases, RowLocks):
             leases.ack(connection, [first])
         else:
-            leases.ack(connection, TOKEN, [first])
+            leases.ack(connection, TOKEN, [first], 1)
         if not any(isinstance(one, sa.Update | sa.Delete) for one in marks):  # it is not leased, so none was sent
             RowLocks(database.backend, queue).ack(connection, [first])
     yield from rehearsed(connection, database, "mark", marks)

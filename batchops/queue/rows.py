@@ -1,8 +1,7 @@
 """Statements that choose, read and change the rows of a queue."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
-from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
@@ -36,7 +35,7 @@ class Rows:
         """The columns of the table that the role must be able to read, beside those of the condition."""
         self._attempts_at = len(columns)
         """The index of a row's attempts in what is read: after the handler's columns, or one of them."""
-        self._documents = {name for name in columns if backend.events.is_document(queue.table.column(name))}
+        self._documents = set(queue.documents(backend)).intersection(columns)
         self.limit = ByteLimit(max_bytes, backend.claims.row_bytes(queue.table, columns))
 
     def candidates(
@@ -79,16 +78,14 @@ class Rows:
     def rows(self, found: Sequence[Sequence[Any]]) -> ClaimedRows:
         """Return claimed rows, from the key and the `read` columns of each."""
         first = len(self._queue.key)
-        read, attempts = slice(first, first + len(self._columns)), first + self._attempts_at
-        contents: Iterator[Mapping[str, Any]]
+        read, attempts = itemgetter(slice(first, first + len(self._columns))), first + self._attempts_at
+        contents = list(map(read, found))
         if self._documents:
-            contents = (self._values(self._columns, row[read]) for row in found)
-        else:  # the usual case: this runs no Python code for each row
-            contents = map(dict, map(zip, repeat(self._columns), map(itemgetter(read), found)))
+            contents = [self._exact(self._columns, row) for row in contents]
         counts = list(map(itemgetter(attempts), found))
         if set(map(type, counts)) != {int}:  # NULL, or from MySQL's unsigned integers a Decimal
             counts = [int(count or 0) for count in counts]
-        return ClaimedRows(self.keys(found), list(contents), counts)
+        return ClaimedRows(self.keys(found), self._columns, contents, counts)
 
     def keys(self, found: Sequence[Sequence[Any]]) -> list[KeyValue]:
         """Return the keys of rows, which begin with them."""
@@ -116,14 +113,15 @@ class Rows:
         if not names:
             return {}
         found = self.of(connection, keys, [self._backend.events.content(self._queue.table, name) for name in names])
-        return {key: self._values(names, values) for key, values in found.items()}
+        return {key: dict(zip(names, self._exact(names, values), strict=True)) for key, values in found.items()}
 
-    def _values(self, names: Sequence[str], found: Sequence[Any]) -> dict[str, Any]:
-        values = dict(zip(names, found, strict=True))
-        if self._documents:
-            for name in self._documents.intersection(names):
-                values[name] = None if values[name] is None else JsonText(values[name])
-        return values
+    def _exact(self, names: Sequence[str], found: Sequence[Any]) -> Sequence[Any]:
+        """Return the values of these columns, with documents in the server's own spelling."""
+        documents = (name in self._documents for name in names)
+        return [
+            JsonText(one) if document and one is not None else one
+            for document, one in zip(documents, found, strict=True)
+        ]
 
     def out(self) -> list[sa.ColumnElement[Any]]:
         """Return the columns to read the key exactly."""
@@ -150,7 +148,7 @@ class Rows:
         """Return what marks rows as done. `statement` makes the statement for a token."""
         queue = self._queue
         condition = queue.selection.clause if queue.row_alone else None
-        return self._backend.claims.marking(queue.table, queue.key, statement, condition)
+        return self._backend.claims.marking(queue.table, queue.key, statement, condition, in_order=not queue.order)
 
     def update(self, *values: tuple[sa.ColumnElement[Any], Any]) -> sa.Update:
         """Return an UPDATE of the queue's table. It keeps the order of the values: MySQL evaluates left to right."""

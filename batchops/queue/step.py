@@ -156,7 +156,7 @@ class ClaimStep:
         def work(some: Sequence[Row]) -> Sequence[Result]:
             if self._stop.at_once or time.monotonic() > end:
                 return [Unstarted()] * len(some)
-            values = by_columns(some).values
+            values = by_columns(some).values()
             return self._deadline.call(lambda: self._handler(values, None, self._stop))
 
         # Another row may have failed the whole batch: a row that was tried before is tried alone.
@@ -177,7 +177,7 @@ class ClaimStep:
         sorted_ = sort_results(now.claim.rows, results, self._attempts)
         self._ahead.begin()
         with self._database.transaction(joined=Joined.BEGIN) as connection:
-            marked = self._leases.ack(connection, now.claim.token, sorted_.done)
+            marked = self._leases.ack(connection, now.claim.token, sorted_.done, len(now.claim.rows))
             aside = self._set_aside(connection, now, sorted_)
             if size is not None and size.follows and not (self._stop.asked or sorted_.unstarted):
                 now.forget_values()
@@ -190,14 +190,14 @@ class ClaimStep:
 
     def _work(self, now: ClaimInHand, in_transaction: InTransaction, before: Sequence[Result]) -> Outcome:
         """Work on and mark the rows that have no result in `before`, with savepoints, in one transaction."""
-        claim = now.claim
-        left = [row for row, one in zip(claim.rows, before, strict=True) if one is None]
+        claim, left = now.claim, [row for row, one in zip(now.claim.rows, before, strict=True) if one is None]
         with self._database.transaction() as connection:
             if self._at_once:
                 self._database.backend.claims.check_at_once(connection)
 
-            def mark(connection: sa.Connection, keys: Sequence[KeyValue]) -> Sequence[KeyValue]:
-                return list(self._proved(connection, keys, self._leases.ack(connection, claim.token, keys)))
+            def mark(connection: sa.Connection, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
+                marked = self._leases.ack(connection, claim.token, keys, len(claim.rows))
+                return frozenset(self._proved(connection, keys, marked))
 
             answers = dict(zip((row.key for row in left), in_transaction(connection, left, mark), strict=True))
             results = [answers.get(row.key, one) for row, one in zip(claim.rows, before, strict=True)]

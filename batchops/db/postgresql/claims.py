@@ -54,9 +54,9 @@ class PostgreSQLClaims:
 
     def marking(
         self, table: Table, names: Sequence[str], statement: Callable[[Any], sa.Update | sa.Delete],
-        condition: sa.ColumnElement[bool] | sa.TextClause | None,
+        condition: sa.ColumnElement[bool] | sa.TextClause | None, *, in_order: bool,
     ) -> Marking:  # fmt: skip
-        return PostgreSQLMarking(table, names, statement, condition)
+        return PostgreSQLMarking(table, names, statement, condition, in_order=in_order)
 
     def change(
         self, connection: sa.Connection, table: Table, names: Sequence[str], statement: sa.Update | sa.Delete

@@ -19,7 +19,8 @@ from batchops.db.types import KeyValue
 LONGEST_LIST = 50_000
 _NO_ORDER = ("json", "xml", "point", "box", "polygon", "path", "line", "lseg", "circle", "money")
 _LENGTH = re.compile(r"\(\d+(,-?\d+)?\)")
-_PLAIN = ("smallint", "integer", "bigint", "uuid")
+_WHOLE = ("smallint", "integer", "bigint")
+_PLAIN = (*_WHOLE, "uuid")
 """Types whose texts need no quotes in an array. A value None would not be a number; no key of these types has one."""
 _UNBOUNDED = {"character": "bpchar", "bit": "bit varying"}
 _TEXTS = ("text", "character", "character varying", "bpchar", "citext", '"char"')
@@ -59,10 +60,15 @@ def order(table: Table, name: str) -> sa.ColumnElement[Any]:
 
 def between(table: Table, names: Sequence[str], low: KeyValue, high: KeyValue) -> KeyValue | None:
     """Return a key halfway by the first column's whole numbers, else None; other columns keep the values of `low`."""
-    if table.column(names[0]).type not in ("smallint", "integer", "bigint"):
+    if table.column(names[0]).type not in _WHOLE:
         return None
     middle = midpoint(low, high)
     return None if middle is None else (str(middle), *low[1:])
+
+
+def are_numbers(table: Table, names: Sequence[str]) -> bool:
+    """Return whether the key is one column of whole numbers."""
+    return len(names) == 1 and _type(table, names[0]) in _WHOLE
 
 
 def _column(table: Table, name: str) -> sa.ColumnElement[Any]:

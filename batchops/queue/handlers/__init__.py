@@ -1,6 +1,6 @@
 """The handlers, which work on the rows of a queue: one file for each kind."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,13 +11,13 @@ from batchops.db.value_formats import as_json
 from batchops.errors import BatchopsError, TransientError, UnreachableError
 from batchops.runtime.stop import Stop
 
-Values = Mapping[str, Any]
-"""A row in the form in which a handler gets it: its values by the name of the column."""
+Values = dict[str, Any]
+"""A row in the form in which a handler gets it: its values by the name of the column. The handler may change it."""
 
 
 def json_line(row: Values) -> str:
     """Return a row as one line of JSON with exact values, for a handler outside this process."""
-    return as_json(dict(row))
+    return as_json(row)
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,11 @@ class Handler(Protocol):
         A handler that is not `can_crash` obeys `stop` by itself.
         """
 
-    def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
-        """Prepare for the first batch. `key` names the columns that identify a row; `warn` reports a warning."""
+    def open(self, key: Sequence[str], documents: Collection[str], warn: Callable[[str], None]) -> None:
+        """Prepare for the first batch. `key` names the columns that identify a row, `documents` those with JSON.
+
+        `warn` reports a warning.
+        """
 
     def close(self) -> None:
         """Release processes and connections. A second call does nothing."""

@@ -1,7 +1,7 @@
 """The handler of `--exec`: runs a program once for each row, without a shell."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import sqlalchemy as sa
 
@@ -36,8 +36,8 @@ class ExecHandler:
         end = time.monotonic() + self._deadline / 2
         return [Unstarted() if stop.asked or time.monotonic() > end else self._one(row, stop) for row in rows]
 
-    def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
-        """Do nothing: this handler needs neither the key nor warnings."""
+    def open(self, key: Sequence[str], documents: Collection[str], warn: Callable[[str], None]) -> None:
+        """Do nothing: this handler needs none of these."""
 
     def close(self) -> None:
         """End the thread that starts programs. Every program has ended with its row."""

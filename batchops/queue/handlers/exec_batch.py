@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import Enum, auto
 
 import sqlalchemy as sa
@@ -49,7 +49,10 @@ class ExecBatchHandler:
         self._right = False
         """Whether the program has answered a whole batch right."""
 
-    def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
+    def open(
+        self, key: Sequence[str], documents: Collection[str],  # noqa: ARG002  a program reads JSON as it is
+        warn: Callable[[str], None],
+    ) -> None:  # fmt: skip
         """Note the columns that answers name rows by, and where to report lines that belong to no batch."""
         self._key, self._warn = key, warn
 

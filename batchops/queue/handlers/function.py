@@ -4,7 +4,7 @@ import inspect
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from batchops.db.storable_text import reason_of, spelled
-from batchops.db.value_formats import as_python
+from batchops.db.value_formats import parse_documents
 from batchops.errors import UsageError, did_you_mean
 from batchops.queue.handlers import Failed, HandlerError, HandlerLeftError, Result, Unstarted, Values
 from batchops.queue.results import blamed
@@ -44,6 +44,7 @@ class FunctionHandler:
         self._name = name
         self._deadline = deadline
         self.in_transaction = in_transaction
+        self._documents: Collection[str] = ()
 
     def __call__(
         self,
@@ -52,7 +53,8 @@ class FunctionHandler:
         stop: Stop,  # noqa: ARG002  a call cannot be interrupted
     ) -> Sequence[Result]:
         try:
-            answer = self._call(as_python(rows), connection)
+            parse_documents(rows, self._documents)
+            answer = self._call(rows, connection)
         except TypeError as error:
             if "list indices must be integers" in str(error):
                 raise TypeError(f'{error}; it gets a list of rows: name its parameter "{ONE}" to get one') from error
@@ -67,8 +69,11 @@ class FunctionHandler:
             )
         return [self._result(one) for one in answer]
 
-    def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
-        """Do nothing: this handler needs neither the key nor warnings."""
+    def open(
+        self, key: Sequence[str], documents: Collection[str], warn: Callable[[str], None]  # noqa: ARG002
+    ) -> None:  # fmt: skip
+        """Note the columns whose documents the function gets as Python objects."""
+        self._documents = documents
 
     def close(self) -> None:
         """Do nothing: there is nothing to close."""
@@ -111,7 +116,8 @@ class RowFunctionHandler(FunctionHandler):
 
     def _one(self, row: Values, connection: sa.Connection | None) -> Result:
         try:
-            return self._result(self._call(as_python([row])[0], connection))
+            parse_documents([row], self._documents)
+            return self._result(self._call(row, connection))
         except Exception as error:
             # A failed statement may have ended the transaction for all rows: then the caller halves the batch.
             ends_all = connection is not None and isinstance(error, DBAPIError)

@@ -1,7 +1,7 @@
 """The handler of `--post URL`: posts each row as JSON. Only a 2xx status means done."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -56,8 +56,8 @@ class HttpHandler:
                 raise
         return [*results, *(Unstarted() for _ in rows[len(results) :])]
 
-    def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
-        """Do nothing: this handler needs neither the key nor warnings."""
+    def open(self, key: Sequence[str], documents: Collection[str], warn: Callable[[str], None]) -> None:
+        """Do nothing: this handler needs none of these."""
 
     def close(self) -> None:
         """Close the connections."""

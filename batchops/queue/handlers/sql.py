@@ -1,6 +1,6 @@
 """The handler of `--set`: the statement that marks the rows does the work."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import sqlalchemy as sa
 
@@ -23,8 +23,8 @@ class SqlHandler:
     ) -> Sequence[Result]:
         return [None] * len(rows)
 
-    def open(self, key: Sequence[str], warn: Callable[[str], None]) -> None:
-        """Do nothing: this handler needs neither the key nor warnings."""
+    def open(self, key: Sequence[str], documents: Collection[str], warn: Callable[[str], None]) -> None:
+        """Do nothing: this handler needs none of these."""
 
     def close(self) -> None:
         """Do nothing: there is nothing to close."""

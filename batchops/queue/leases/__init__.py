@@ -69,8 +69,8 @@ class Leases(Protocol):
         A poison row was claimed alone and lost its lease at that many attempts. None: there are no poison rows.
         """
 
-    def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> MarkedLater:
-        """Mark or delete as done the rows that `token` still holds."""
+    def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], claimed: int) -> MarkedLater:
+        """Mark or delete as done the rows that `token` still holds. `claimed`: how many rows were claimed with it."""
 
     def retry(
         self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, seconds: float

@@ -114,8 +114,8 @@ class ColumnLeases:
             dead_letters += [(Row(key, {}), why) for key in gone]
         return dead_letters
 
-    def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> MarkedLater:
-        return self._done(connection, keys, token)
+    def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], claimed: int) -> MarkedLater:
+        return self._done(connection, keys, token, claimed)
 
     def retry(
         self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], reason: str, seconds: float

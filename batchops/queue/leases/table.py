@@ -105,7 +105,7 @@ class TableLeases:
         self._dead_letter(connection, keys, names, reason, marks)
         return [(Row(key, {}), reason) for key in keys]
 
-    def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> MarkedLater:
+    def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], claimed: int) -> MarkedLater:  # noqa: ARG002  the queue's own rows have no token
         held = self._held(connection, token, keys)
         marked = self._done(connection, list(held.values()), token)
         for names in self._chunks(list(held)):
