@@ -9,18 +9,17 @@ from batchops.db.rights import grant
 from batchops.db.table import Column, Table
 
 _CHANGED = ("SELECT", "INSERT", "UPDATE")
+_ALL = (*_CHANGED, "DELETE")
 RUNS = "batchops_run"
 NEEDED = {
     "batchops_ledger": ("SELECT",),
-    "batchops_run": _CHANGED,
-    "batchops_worker": _CHANGED,
-    "batchops_lease": (*_CHANGED, "DELETE"),
+    **dict.fromkeys(("batchops_run", "batchops_worker", "batchops_lease", "batchops_spool", "batchops_segment"), _ALL),
     "batchops_rejected": ("SELECT", "INSERT", "DELETE"),
     "batchops_request": ("SELECT", "INSERT", "DELETE"),
     "batchops_sample": ("SELECT", "INSERT", "DELETE"),
     "batchops_plan": ("SELECT", "INSERT", "DELETE"),
     "batchops_event": ("SELECT", "INSERT", "DELETE"),
-    **dict.fromkeys(("batchops_fire", "batchops_relay", "batchops_shard", "batchops_failed"), (*_CHANGED, "DELETE")),
+    **dict.fromkeys(("batchops_fire", "batchops_relay", "batchops_shard", "batchops_failed"), _ALL),
 }
 """The rights that a run, a scheduler or a relay needs on each of its tables."""
 

@@ -116,6 +116,8 @@ def run_record(
         return
     held, run = found
     begun(run.run)
+    with suppress(BatchopsError):  # the next run removes them as well
+        prune(ledger, KEEP, most=MOST_PRUNED, job=run.job)
     scopes = scopes_of(run.run, run.job, facts.recipe_job)
     control = Control(ledger, held, scopes, live, stop, emitter.warn)
     with suppress(BatchopsError):
@@ -179,7 +181,6 @@ def _begin(ledger: Ledger, facts: RunFacts) -> tuple[lease.Lease, Run]:
         run = ledger.begin(connection, _row(facts, job), [NO_PLACE])
         lease.name_run(connection, ledger, held, run.run)
         save_plan(connection, ledger, run.run, facts.plan)
-    prune(ledger, KEEP, most=MOST_PRUNED, job=job)
     return held, run
 
 

@@ -293,6 +293,23 @@ def test_who_may_only_look_cannot_pause_and_few_rights_are_enough(server: Databa
     assert "paused" in cli("show", 1, env=owner).out
 
 
+def test_a_drain_that_may_not_remove_old_runs_is_recorded_all_the_same(server: Database, role: Role, cli: Cli) -> None:
+    words = ("drain", "ev", "--where", "kind = 1", "--done", "kind = 0", "--set", "note = 'x'", "--max-rows", 9)
+    assert cli(*words, "--json", env={"BATCHOPS_URL": server.url}).json()["run"] == 1
+    server.execute("UPDATE batchops_run SET ended_at = ended_at - 8 * 86400")
+    env = role("SELECT, UPDATE")
+    name = make_url(env["BATCHOPS_URL"]).username
+    who = f"'{name}'@'%'" if server.backend == "mysql" else f'"{name}"'
+    for table in ("ledger", "run", "worker", "lease", "request", "sample", "plan", "event"):
+        may = "SELECT, INSERT, UPDATE" + ("" if table in ("run", "worker") else ", DELETE")
+        server.execute(f"GRANT {may} ON batchops_{table} TO {who}")
+    if server.backend == "postgresql":
+        server.execute(f"GRANT USAGE ON SEQUENCE batchops_run_run_seq TO {who}")
+    done = cli(*words, "--json", env=env)
+    assert (done.code, done.json()["run"], "warning" in done.err) == (0, 2, False), done
+    assert server.column("SELECT state FROM batchops_run ORDER BY run") == ["max-rows", "max-rows"]
+
+
 def test_a_drain_without_a_right_to_the_ledger_warns_once_and_goes_on(server: Database, role: Role, cli: Cli) -> None:
     words = ("drain", "ev", "--where", "kind = 1", "--done", "kind = 0", "--set", "note = 'x'", "--batch-size", 7)
     env = role("SELECT, UPDATE")
