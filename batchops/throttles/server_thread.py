@@ -61,12 +61,15 @@ class ServerThread:
     """Reads all watches that are awake each second; the thread starts with the first one and keeps one connection."""
 
     def __init__(
-        self, name: str, threads: Threads, probes: Database, slowest_batch: Callable[[], float] = lambda: 0.0
+        self, name: str, threads: Threads, probes: Database, slowest_batch: Callable[[], float] = lambda: 0.0,
+        *, of_one: bool = False,
     ) -> None:  # fmt: skip
+        """`of_one`: whether the thread serves one watch, and ends when that is removed."""
         self._name = name
         self._threads = threads
         self._probes = probes
         self._slowest_batch = slowest_batch
+        self._of_one = of_one
         self._watches: list[Watch] = []
         self._quiet: list[Quiet] = []
         self._due: deque[Callable[[], None]] = deque()
@@ -85,7 +88,9 @@ class ServerThread:
         return quiet
 
     def remove(self, watch: Watch) -> None:
-        """Stop reading this watch."""
+        """Stop reading this watch; a thread of one watch ends."""
+        if self._of_one:
+            self._over.set()
         self._watches = [one for one in self._watches if one is not watch]
         self._quiet = [one for one in self._quiet if one.watch is not watch]
 
@@ -124,6 +129,6 @@ class ServerThread:
             awake = [*self._watches, *(quiet.watch for quiet in self._quiet if quiet.awake)]
             for watch in awake:
                 self._threads.survive(self._name, watch.look)
-            if not awake:
+            if not awake and not self._of_one:  # others may use the connections that this one's thread would close
                 self._probes.close()
             self._threads.wait(self._over, EVERY)

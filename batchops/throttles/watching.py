@@ -106,7 +106,7 @@ class _Watches:
             self.server.add(watch)
             slot.fill(watch, self.server, watch)
         else:
-            own = ServerThread(f"throttle-{kind.name}", self._threads, self._probes)
+            own = ServerThread(f"throttle-{kind.name}", self._threads, self._probes, of_one=True)
             own.add(watch)
             slot.fill(watch, own, watch)
             self._stack.enter_context(own.running())
@@ -119,7 +119,7 @@ class _Watches:
             try:
                 self._change(self._watched.setting(name, limits))
             except TransientError:
-                self.server.do(lambda: self.change(wanted))
+                self.server.do(lambda: self.change(self._watched.limits.wanted))  # there may be newer ones by then
                 raise
             except (BatchopsError, ValueError) as error:
                 text = error.message if isinstance(error, BatchopsError) else f"--throttle {name}: {error}."

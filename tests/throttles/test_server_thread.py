@@ -1,10 +1,15 @@
 """Defaults that have nothing to measure: no thread before one is due, and no connection that is kept."""
 
+import threading
+from typing import Any
+
 from batchops.db.signals import Measured
+from batchops.runtime.threads import Threads
 from batchops.throttles.kind import ThrottleKind, ThrottleSetting
-from batchops.throttles.server_thread import LOOK_AGAIN, Quiet
+from batchops.throttles.server_thread import LOOK_AGAIN, Quiet, ServerThread
 from batchops.throttles.watch import WaitTimeout, Watch
 from tests.clock import Clock
+from tests.waiting import until
 
 LAG = ThrottleKind("lag", "how late a copy is", limit=10.0)
 
@@ -51,3 +56,30 @@ def test_one_that_watches_batches_wakes_with_the_first_slow_one() -> None:
     scene.slowest = 0.5
     assert scene.after(1) == (1, False)
     assert scene.quiet.awake
+
+
+class Connections:
+    """Counts how often the connections that all threads share are closed."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def cancel(self) -> None:
+        pass
+
+
+def test_the_thread_of_one_throttle_ends_with_it_and_closes_nothing_that_others_use() -> None:
+    problems: list[Any] = []
+    threads, shared = Threads(problems.append, problems.append), Connections()
+    watch = Watch(ThrottleSetting(LAG, 10.0), lambda: Measured(1.0), WaitTimeout(60.0, Clock()))
+    own = ServerThread("throttle-lag", threads, shared, of_one=True)  # type: ignore[arg-type]
+    own.add(watch)
+    with own.running():
+        (thread,) = [one for one in threading.enumerate() if one.name.endswith("throttle-lag")]
+        until(lambda: watch.measures)
+        own.remove(watch)
+        thread.join(60)
+        assert (thread.is_alive(), shared.closed, problems) == (False, 0, [])
