@@ -20,7 +20,7 @@ from batchops.events import SLEEP, Backlog, Committed, Event, Failure, Finished,
 from batchops.finished_details import Cause, Drained
 from batchops.reporters import everyone, figures
 from batchops.reporters.console import ProgressLine, render
-from batchops.reporters.document import FIELDS, JsonDocument, document
+from batchops.reporters.document import FIELDS, JsonDocument, document, event_values
 from batchops.reporters.event_file import EventFile
 from batchops.reporters.plain_lines import ProgressLines, progress_line
 from batchops.reporters.progress import Progress
@@ -551,3 +551,9 @@ def test_percent_says_100_only_of_the_whole() -> None:
 def test_visible_keeps_what_can_be_read() -> None:
     assert figures.visible("Zoë 表 – ok") == "Zoë 表 – ok"
     assert figures.visible("a\x00b\ud800") == "a\\x00b\\ud800"
+
+
+def test_only_a_purge_with_children_has_its_fields_in_events() -> None:
+    plain = {"key": "id 7", "reason": "no", "changed": False}
+    assert event_values(Rejected("id 7", "no")) == plain
+    assert event_values(Rejected("id 7", "no", unmatched=True)) == plain | {"unmatched": True}
