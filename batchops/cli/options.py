@@ -28,7 +28,7 @@ from batchops.spec.models import (
 OUTPUT = "Output"
 _COLUMNS = ("COLUMN", "A,B", "A,B DESC")
 """The metavars of flags that name columns."""
-_FIRST = (DATABASE, ROWS, CHANGES, "Changes", ARCHIVE, THROTTLING, STRATEGY)
+_FIRST = (DATABASE, ROWS, CHANGES, ARCHIVE, THROTTLING, STRATEGY)
 """The groups that come first in the help; the others follow in the order of their fields."""
 Decorator = Callable[[Any], Any]
 

@@ -84,7 +84,11 @@ class JobsRun:
         with open_monitoring(output, [job.name for job in self._jobs]) as monitoring:
             over_all = everyone(monitoring.over_all(), note)
             over_all(Started(None, "run", self._name, "", False, None, None))
-            ends = self._run(monitoring)
+            try:
+                ends = self._run(monitoring)
+            except BaseException:
+                over_all(Finished("run", self._name, "failed", Exit.FAILED, __version__))
+                raise
             code = self._code(ends)
             over_all(Finished("run", self._name, "failed" if code else "done", code, __version__))
         return self._finish(ends)

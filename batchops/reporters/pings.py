@@ -48,12 +48,14 @@ class PingSender:
         self._clock = clock
         self._deliver = deliver or _send
         self._queues: dict[str, PingQueue] = {}
+        self._guard = threading.Lock()
 
     def send(self, url: str, text: str, kind: Hashable) -> None:
         """Send a ping as soon as those before it are sent, unless a newer one of its kind replaces it."""
         host = urllib.parse.urlsplit(url).hostname or ""
-        if host not in self._queues:
-            self._queues[host] = PingQueue(host, self._warn, self._clock, self._deliver)
+        with self._guard:  # jobs of a scheduler send from threads of their own
+            if host not in self._queues:
+                self._queues[host] = PingQueue(host, self._warn, self._clock, self._deliver)
         self._queues[host].put(kind, Ping(url, text.encode()[:10_000], self._clock()))
 
     def close(self, longest: float = CLOSE_TIMEOUT) -> None:

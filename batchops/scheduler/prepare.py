@@ -81,11 +81,11 @@ def scheduled(paths: Sequence[Path], params: Mapping[str, str], kept: FireLedger
             f"No job in {', '.join(map(str, paths))} has a schedule.",
             'give one every = "20s" or cron = "0 3 * * *".',
         )
-    names: dict[str, RecipeJob] = {}
+    names = set[str]()
     for each in found:
         if each.job.name in names:
             raise UsageError(f'Two jobs are called "{each.job.name}".', "give each a name of its own.")
-        names[each.job.name] = each.job
+        names.add(each.job.name)
     return found
 
 
