@@ -1,10 +1,11 @@
 """Reads the archived rows of a restore in the order of its segments, from a place on."""
 
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import BinaryIO
 
 from batchops.archive.contents import FoundSegment
@@ -14,6 +15,7 @@ from batchops.archive.formats import format_of_name
 from batchops.archive.records import ArchivedTable
 from batchops.archive.segments import read_segment, sha256_of
 from batchops.errors import IntegrityError, NotFoundError
+from batchops.restore.last_values import last_values
 from batchops.restore.parents_first import OwnReference, ParentsFirst, Source
 
 MOST_BYTES = 8 << 20
@@ -162,10 +164,8 @@ class ArchivedRows:
             if start >= segment.rows:
                 continue
             with closing(self._opened(segment)) as file:
-                format = format_of_name(segment.listed.name)
-                assert format is not None
-                left = () if segment.listed.deleted is None else segment.listed.deleted.left
-                for lines in archived(read_segment(file, segment.table.columns, format), left):
+                whole = partial(_lines, file, segment)
+                for lines in last_values(whole, segment.table) if segment.table.nulled else whole():
                     fresh = lines[max(0, start - at) :]
                     at += len(lines)
                     if fresh:
@@ -190,3 +190,12 @@ class ArchivedRows:
             )
         file.seek(0)
         return file
+
+
+def _lines(file: BinaryIO, segment: FoundSegment) -> Iterator[list[bytes]]:
+    """Return the archived rows of a segment from its beginning on."""
+    format = format_of_name(segment.listed.name)
+    assert format is not None
+    file.seek(0)
+    left = () if segment.listed.deleted is None else segment.listed.deleted.left
+    return archived(read_segment(file, segment.table.columns, format), left)

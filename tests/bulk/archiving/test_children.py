@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 import batchops as library
 from batchops.errors import RefusedError
-from batchops.events import Finished
+from batchops.events import Committed, Finished
 from tests.bulk.archiving.archived import spools_in, texts_in
 from tests.bulk.children import shop
 from tests.bulk.children.generated import draw
@@ -97,6 +97,38 @@ def test_rows_of_all_tables_are_archived(database: Database, tmp_path: Path, for
     assert (restored.reason, restored.rows) == ("done", listed["rows"]), restored
     assert shop.seen(database) == before
     assert library.restore(destination=tmp_path / "a", url=database.url).reason == "already-done"
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_value_that_is_set_to_null_twice(database: Database, tmp_path: Path, again: bool) -> None:
+    """Another session refers to a row that goes later: a restore gives back what the row had last."""
+    shop.make(database, customers=10)
+    before = shop.seen(database)
+
+    def move(event: object) -> None:
+        if not (
+            isinstance(event, Committed) and database.scalar("SELECT customer_id FROM visits WHERE id = 1") is None
+        ):
+            return
+        for later in (5, 9) if again else (5,):
+            if database.scalar(f"SELECT count(*) FROM customers WHERE id = {later}"):
+                database.execute(f"UPDATE visits SET customer_id = {later} WHERE id = 1")
+                moved.append(later)
+                break
+
+    moved = list[int]()
+    finished = library.archive(**shop.job(database, to=f"{tmp_path}/", format="jsonl", batch_size=40), on_event=move)
+    assert finished.reason == "done", finished
+    values = [row["customer_id"] for row in texts_in(tmp_path, nulled=True)["visits"] if row["id"] == "1"]
+    assert values == ["1", *map(str, moved)]
+    assert len(values) == 2 + again
+    restored = library.restore(destination=tmp_path, url=database.url, batch_size=2)
+    assert (restored.reason, restored.rejected) == ("done", 0), restored
+    after = shop.seen(database)
+    assert {row["id"]: row["customer_id"] for row in after["visits"]}[1] == moved[-1]
+    assert {name: rows for name, rows in after.items() if name != "visits"} == {
+        name: rows for name, rows in before.items() if name != "visits"
+    }
 
 
 def archived_graph(name: str, new_database: NewDatabase, folder: Path, seed: int, size: int) -> None:
