@@ -177,6 +177,8 @@ def _both_lines(both: Sequence["Both"]) -> Iterator[str]:
         for number, what in ((one.kept, "as they were copied"), (one.changed, "with other content since")):
             if number:
                 yield f"  {'kept':<10}{one.table}: {counted(number, 'copied row')} in the table too, {what}"
+        if not one.by_key:
+            yield f"  {'note':<10}{one.table}: compared as whole rows, as it has no key whose columns were archived"
         if not (one.same or one.other or one.kept or one.changed or one.problem):
             yield f"  {'apart':<10}{one.table}: none of {counted(one.rows, 'row')} is in the table"
 

@@ -36,9 +36,12 @@ class RowLoading(Protocol):
         """
 
     def lines(
-        self, connection: sa.Connection, table: sa.FromClause, columns: Sequence[ExactColumn]
+        self, connection: sa.Connection, table: sa.FromClause, columns: Sequence[ExactColumn], *, streamed: bool = False
     ) -> Iterator[bytes]:  # fmt: skip
-        """Yield the canonical lines of the table's rows; the caller has called `settle`."""
+        """Yield the canonical lines of the table's rows; the caller has called `settle`.
+
+        `streamed`: they may be more than fit into memory, and no other statement runs until the last one is read.
+        """
 
     def merge(
         self, connection: sa.Connection, staged: sa.TableClause, table: Table, columns: Sequence[ExactColumn],

@@ -8,12 +8,14 @@ from batchops.archive.column_match import Matched, match
 from batchops.archive.contents import Contents, FoundSegment
 from batchops.archive.destination import Destination
 from batchops.db.database import Database
+from batchops.db.exact_columns import ExactColumn
 from batchops.db.lookup import find_table
 from batchops.db.row_loading import with_same_keys
 from batchops.db.table import Table
 from batchops.errors import NotFoundError
 from batchops.restore.found import key_of
 from batchops.restore.source import ArchivedRows, Place, RowsAt
+from batchops.restore.whole_rows import WholeRows
 from batchops.runtime.refusal import refuse
 
 BLOCK = 2_000
@@ -40,6 +42,8 @@ class Both:
     same_rows: list[str] = field(default_factory=list)
     other_rows: list[str] = field(default_factory=list)
     """The keys of the first rows of `same` and of `other`."""
+    by_key: bool = True
+    """Whether rows were looked for by a key; else as whole rows, so that no row has other content."""
     problem: str = ""
     """Why the rows could not be compared; "" if they were."""
 
@@ -63,11 +67,13 @@ def _compare(
     database: Database, destination: Destination, segments: Sequence[FoundSegment], kept: Sequence[bool], table: Table,
     found: Both,
 ) -> None:  # fmt: skip
-    if not all(key_of(table, one.table) for one in segments):
-        found.problem = "the table has no key whose columns were archived"
-        return
     with database.reading() as connection:
         columns = database.backend.exact_columns.columns(connection, table)
+    if not all(key_of(table, one.table) for one in segments):
+        for form in dict.fromkeys(one.table for one in segments):
+            own = [one for one in segments if one.table == form]
+            _compare_whole(database, destination, own, table, columns, found)
+        return
     with closing(ArchivedRows(destination, segments, Place())) as source:
         while (rows := source.take(BLOCK)) is not None:
             matched, refusals = match(rows.table, table, columns, database.backend.row_loading)
@@ -99,6 +105,30 @@ def _compare_block(
         names = found.other_rows if as_archived is None else found.same_rows
         if len(names) < NAMED:
             names.append(_name(matched, line, key))
+
+
+def _compare_whole(
+    database: Database, destination: Destination, segments: Sequence[FoundSegment], table: Table,
+    columns: Sequence[ExactColumn], found: Both,
+) -> None:  # fmt: skip
+    """Compare segments of the same columns with a table of which no key tells one row from another."""
+    loading = database.backend.row_loading
+    matched, refusals = match(segments[0].table, table, columns, loading)
+    refuse([one for one in refusals if one.check == "types"])
+    with closing(WholeRows()) as rows:
+        for segment in segments:
+            with closing(ArchivedRows(destination, [segment], Place())) as source:
+                while (block := source.take(BLOCK)) is not None:
+                    found.rows += len(block.lines)
+                    pairs, _ = matched.lines(block.lines)
+                    rows.archived(((matched.comparable(loaded), loaded) for _, loaded in pairs), kept=segment.kept)
+        with database.trying() as connection:
+            loading.settle(connection)
+            there = loading.lines(connection, table.clause, matched.targets, streamed=True)
+            rows.there(map(matched.comparable, there))
+        both = rows.together(NAMED - len(found.same_rows))
+    found.same, found.kept, found.by_key = found.same + both.moved, found.kept + both.kept, False
+    found.same_rows += [_name(matched, line, [one.name for one in matched.targets]) for line in both.lines]
 
 
 def _name(matched: Matched, line: bytes, key: Sequence[str]) -> str:

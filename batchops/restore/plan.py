@@ -43,7 +43,7 @@ def plan_of(
     for one in found:
         against, facts = (
             _about_new(spec, database, one) if one.table is None
-            else _about_table(connection, spec, database, one, one.table)
+            else _about_table(connection, spec, database, one, one.table, work)
         )  # fmt: skip
         refusals += [refusal for refusal in against if refusal not in refusals]
         about += facts if len(found) == 1 else [(name, f"{one.into}: {text}") for name, text in facts]
@@ -157,7 +157,7 @@ def _about_new(spec: RestoreSpec, database: Database, found: Found) -> tuple[lis
 
 
 def _about_table(
-    connection: sa.Connection, spec: RestoreSpec, database: Database, found: Found, table: Table
+    connection: sa.Connection, spec: RestoreSpec, database: Database, found: Found, table: Table, work: Work
 ) -> tuple[list[Refusal], Facts]:  # fmt: skip
     """Return the refusals and the facts about an existing table and the archived columns."""
     if table.kind not in ("table", "partitioned"):
@@ -178,12 +178,22 @@ def _about_table(
     if not all(key_of(table, one.table) for one in found.nulled):
         message = f'Values of "{table.label}" are to be set again, which has no key that was archived with them.'
         refusals.append(Refusal("key", message, "add its primary key again."))
-    if spec.on_conflict != "fail" and not key_of(table, found.archived):
-        message = f'--on-conflict {spec.on_conflict}: "{table.label}" has no key whose columns were archived.'
-        refusals.append(
-            Refusal(
-                "key", message, "add a primary key, or leave --on-conflict out; --table restores one of several tables."
-            )
-        )
+    if spec.on_conflict != "fail" and found.segments and not key_of(table, found.archived):
+        facts.append(("no key", "its archived rows are inserted, whatever rows are there"))
+        refusals += _doubled(connection, spec, table, work)
     condition_of(spec, database, table.label, found.archived)
     return refusals, facts
+
+
+def _doubled(connection: sa.Connection, spec: RestoreSpec, table: Table, work: Work) -> Iterator[Refusal]:
+    """Yield the refusal of a table without a key that may have some of the rows already, which nothing can tell."""
+    without = f'--on-conflict {spec.on_conflict}: "{table.label}" has no key whose columns were archived, and'
+    if spec.ledger is not None:
+        why = "a batch may be repeated, as the ledger is elsewhere: its rows would be there twice."
+        yield Refusal("key", f"{without} {why}", "add a primary key, or leave --ledger out.")
+        return
+    again = not work.continues and not work.first
+    if again and connection.execute(sa.select(sa.literal(1)).select_from(table.clause).limit(1)).first() is not None:
+        why = "has rows: those that were restored already cannot be told from the others."
+        hint = "empty it, or add a primary key; --table restores the other tables, one after the other."
+        yield Refusal("key", f"{without} {why}", hint)

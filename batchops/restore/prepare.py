@@ -182,7 +182,9 @@ def _target(connection: sa.Connection, spec: RestoreSpec, database: Database, fo
         raise RefusedError(f'Table "{found.into}" was made and is not there.', "look who removed it.")
     columns = tuple(database.backend.exact_columns.columns(connection, table))
     condition = condition_of(spec, database, table.label, found.archived)
-    return Target(table, columns, key_of(table, found.archived), spec.on_conflict, condition)
+    key = key_of(table, found.archived)
+    # Rows without a key cannot be there already: the plan refuses what would insert them twice.
+    return Target(table, columns, key, spec.on_conflict if key else "fail", condition)
 
 
 VERB = Verb(

@@ -289,7 +289,9 @@ def test_bad_input(orders: Database, tmp_path: Path) -> None:
         library.restore(destination=tmp_path, table="orders", of_run=9, url=orders.url)
     with pytest.raises(UsageError, match="--on-conflict skip or replace"):
         library.restore(destination=tmp_path, table="orders", ledger="none", url=orders.url)
-    orders.execute("CREATE TABLE keyless (id integer, kind integer, note varchar(40))")
+    orders.script(
+        "CREATE TABLE keyless (id integer, kind integer, note varchar(40)); INSERT INTO keyless VALUES (0, 0, '')"
+    )
     with pytest.raises(RefusedError, match="has no key"):
         library.restore(destination=tmp_path, table="orders", into="keyless", on_conflict="skip", url=orders.url)
     orders.execute("CREATE VIEW seen AS SELECT * FROM orders")

@@ -73,11 +73,12 @@ class MySQLRowLoading:
         return staged
 
     def lines(
-        self, connection: sa.Connection, table: sa.FromClause, columns: Sequence[ExactColumn]
+        self, connection: sa.Connection, table: sa.FromClause, columns: Sequence[ExactColumn], *, streamed: bool = False
     ) -> Iterator[bytes]:  # fmt: skip
         pairs = zip(own_columns(table, columns), columns, strict=True)
         spelled = [MySQLExactColumns.spelled(own, column) for own, column in pairs]
-        yield from map(line_maker(columns), connection.execute(sa.select(*spelled).select_from(table)))
+        rows = sa.select(*spelled).select_from(table)
+        yield from map(line_maker(columns), connection.execute(rows, execution_options={"stream_results": streamed}))
 
     def merge(
         self, connection: sa.Connection, staged: sa.TableClause, table: Table, columns: Sequence[ExactColumn],

@@ -65,10 +65,11 @@ class PostgreSQLRowLoading:
         return staged
 
     def lines(
-        self, connection: sa.Connection, table: sa.FromClause, columns: Sequence[ExactColumn]
+        self, connection: sa.Connection, table: sa.FromClause, columns: Sequence[ExactColumn], *, streamed: bool = False
     ) -> Iterator[bytes]:  # fmt: skip
         spelled = PostgreSQLExactColumns.spelled
-        for row in connection.execute(sa.select(*map(spelled, own_columns(table, columns))).select_from(table)):
+        rows = sa.select(*map(spelled, own_columns(table, columns))).select_from(table)
+        for row in connection.execute(rows, execution_options={"stream_results": streamed}):
             yield line_of([None if value is None else value.encode() for value in row])
 
     def merge(

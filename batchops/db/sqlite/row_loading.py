@@ -62,10 +62,10 @@ class SQLiteRowLoading:
         return staged
 
     def lines(
-        self, connection: sa.Connection, table: sa.FromClause, columns: Sequence[ExactColumn]
+        self, connection: sa.Connection, table: sa.FromClause, columns: Sequence[ExactColumn], *, streamed: bool = False
     ) -> Iterator[bytes]:  # fmt: skip
         query = sa.select(*own_columns(table, columns)).select_from(table)
-        yield from map(line_maker(columns), connection.execute(query))
+        yield from map(line_maker(columns), connection.execute(query, execution_options={"stream_results": streamed}))
 
     def merge(
         self, connection: sa.Connection, staged: sa.TableClause, table: Table, columns: Sequence[ExactColumn],
