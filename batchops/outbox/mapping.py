@@ -1,10 +1,13 @@
 """Builds messages from the rows of events."""
 
 import json
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +22,8 @@ from batchops.outbox.templates import Made, NullError, Template, as_text
 
 KEPT = 1_000
 """The most topics and headers kept for reuse: many events share them, as most depend on the event's type only."""
+_INEXACT = frozenset({float, Decimal, datetime})
+"""Types with equal values that are different texts: 0.0 and -0.0, 1.0 and 1.00, an hour that the clock has twice."""
 _BEFORE = 2
 """The number of columns before those of the templates: id and aggregate."""
 
@@ -147,7 +152,8 @@ class MessageMapper:
             bodies = self._bodies(rows, columns)
             keys = list(map(self._own_key, rows)) if self._key_at is None else _texts(columns[self._key_at])
             ids, shared = _texts(columns[self._id]), columns[self._shared] or ((),)
-            described = list(map(self._kept, *shared)) if shared[0] else [self._kept()] * len(rows)
+            make = self._making(set(map(type, chain.from_iterable(shared))))
+            described = list(map(make, *shared)) if shared[0] else [make()] * len(rows)
         except (NullError, TypeError, ValueError, RecursionError):
             return None
         topics, headers = zip(*described, strict=True)
@@ -165,10 +171,11 @@ class MessageMapper:
 
     def _message(self, row: Sequence[Any]) -> Message | Refused:
         try:
+            shared = row[self._shared]
             try:
-                topic, headers = self._kept(*row[self._shared])
+                topic, headers = self._making(set(map(type, shared)))(*shared)
             except TypeError:  # a column of lists, which cannot be a key of the cache
-                topic, headers = self._topic_and_headers(*row[self._shared])
+                topic, headers = self._topic_and_headers(*shared)
             if self._own_headers is not None and (own := row[self._own_headers]):
                 headers = {**headers, **_parsed(own)}
             id_, content = as_text(row[self._id], self._id_name), self._content(row)
@@ -180,6 +187,10 @@ class MessageMapper:
             return Refused(f"no message can be built from it: {error}", final=True)
         except (ValueError, RecursionError) as error:  # text that is not JSON, or cannot be written in UTF-8
             return Refused(f"no message can be built from it: {error}"[:400], final=True)
+
+    def _making(self, types: Set[type]) -> Callable[..., tuple[str, Mapping[str, str]]]:
+        """Return what makes topic and headers of values of these types, with those kept for reuse if that is exact."""
+        return self._topic_and_headers if types & _INEXACT else self._kept
 
     def _topic_and_headers(self, *values: Any) -> tuple[str, Mapping[str, str]]:
         """Return the topic, and the headers without those whose column is NULL."""
