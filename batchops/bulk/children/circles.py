@@ -1,4 +1,4 @@
-"""Circles of rows, which can only be deleted together: the errors for a circle that does not fit into a batch."""
+"""Circles of rows, which can only be deleted together: errors and warnings about circles that have to stay."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -42,13 +42,16 @@ def _limit(circle: CircleTooLargeError, shapes: FamilyShapes, size: Size) -> Sha
 
 
 def holds_circles(edge: Edge, foreign_keys: ForeignKeys) -> bool:
-    """Whether no row of a circle of this table can go first: the server checks each, and nothing can be set to NULL."""
+    """Whether no row of a circle by this edge can be deleted first.
+
+    The server then checks each row by itself, and the reference cannot be set to NULL.
+    """
     keeps = edge.enforced and edge.on_delete in (RESTRICT, NO_ACTION)
     return edge.own and keeps and not edge.nulls and foreign_keys.checks_each_row(edge.on_delete)
 
 
 def held(edge: Edge) -> RowRefusedError:
-    """Why the rows of such a circle stay."""
+    """Return the error for rows of such a circle, which stay."""
     columns = ", ".join(edge.columns)
     return RowRefusedError(
         f"rows refer to each other in a circle, or to themselves, by {edge.name}: the server checks each row by "
@@ -57,7 +60,7 @@ def held(edge: Edge) -> RowRefusedError:
 
 
 def held_warning(table: Table, columns: Sequence[str]) -> str:
-    """The same for the plan, before any row is met."""
+    """Return the warning of the plan that rows of such circles stay, before any row is met."""
     return (
         f'Rows of "{table.label}" that refer to each other in a circle, or to themselves, by {", ".join(columns)} '
         "stay, and so do the rows that they hang on: the server checks each row by itself, and cannot set it to NULL."
@@ -65,7 +68,7 @@ def held_warning(table: Table, columns: Sequence[str]) -> str:
 
 
 def warnings_of_circles(edges: Iterable[Edge], foreign_keys: ForeignKeys) -> Iterator[str]:
-    """For each table of a graph that may have such rows."""
+    """Yield a warning for each table of a graph that may have such circles."""
     for edge in edges:
         if edge.action == "delete" and holds_circles(edge, foreign_keys):
             yield held_warning(edge.child, edge.columns)

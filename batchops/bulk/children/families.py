@@ -213,7 +213,7 @@ class Families:
     def _break_circle(self, edge: Edge, keys: list[KeyValue]) -> None:
         """Set the edge's columns to NULL in these rows, if they may be. The rows are deleted a moment later.
 
-        RowRefusedError where they cannot be deleted otherwise.
+        RowRefusedError if they cannot be deleted otherwise.
         """
         if not edge.nulls:
             if keys and holds_circles(edge, self._backend.foreign_keys):

@@ -1,4 +1,4 @@
-"""Rows that the server deletes or changes with those of a job, by foreign keys that this role does not see."""
+"""Finds foreign keys that this role does not see, by which the server may delete or change rows of other tables."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from batchops.db.table import Table
 
 @dataclass(frozen=True)
 class UnseenChildren:
-    """By each table whose rows the job deletes."""
+    """The foreign keys that this role does not see, by each table whose rows the job deletes."""
 
     unseen: tuple[tuple[Table, Unseen], ...] = ()
 
     @property
     def acting(self) -> Iterator[tuple[str, str]]:
-        """Tables whose rows go or change, each with the one that it refers to."""
+        """Tables whose rows are deleted or changed, each with the table that it refers to."""
         for table, unseen in self.unseen:
             yield from ((child, table.label) for child in unseen.acting)
 
     def warnings(self, verb: BulkVerb) -> Iterator[str]:
-        """What may happen unnoticed."""
+        """Yield a warning about what may happen unnoticed."""
         names = ", ".join(f'"{table.label}"' for table, unseen in self.unseen if unseen.possible)
         if names:
             lost = " without archiving them" if verb.removed != "delete" else ""

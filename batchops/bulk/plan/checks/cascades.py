@@ -27,7 +27,7 @@ def _look(context: CheckContext) -> Iterator[CheckRefusal]:
 
 
 def unseen(context: CheckContext) -> Iterator[CheckRefusal]:
-    """Of keys that the role does not see, and so cannot count or change the rows of."""
+    """Yield refusals for foreign keys that the role does not see: it can neither count nor change their rows."""
     for child, parent in context.found.unseen.acting:
         lost = ", and the archive would not have them" if context.verb.removed != "delete" else ""
         yield CheckRefusal(
