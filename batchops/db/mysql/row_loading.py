@@ -1,5 +1,6 @@
 """Loads rows into MariaDB and MySQL by INSERT of many rows, under a mode that refuses values it would change."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ from batchops.db.exact_columns import ExactColumn, ExactKind
 from batchops.db.exact_text import fields_of, line_maker
 from batchops.db.mysql.exact_columns import MySQLExactColumns
 from batchops.db.row_loading import OnConflict, merge, own_columns, staged_clause, staged_name
-from batchops.db.table import Table
+from batchops.db.table import Table, quoted
 
 _SETTINGS = (
     # This mode accepts zero dates and dates that no calendar has; it refuses all other values that do not fit.
@@ -30,6 +31,7 @@ _TYPES = {
     ExactKind.INSTANT: "datetime(6)", ExactKind.UUID: "char(36)", ExactKind.BYTES: "longblob",
     ExactKind.TEXT: "longtext", ExactKind.TAGGED: "",
 }  # fmt: skip
+_DRAWS = re.compile(r"nextval\((?P<sequence>(?:`(?:[^`]|``)+`\.)?`(?:[^`]|``)+`)\)")
 _KEY_TEXT, _EXACT = "varchar(255)", "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 _DIGITS, _PLACES = 65, 38
 _MOMENTS = frozenset((ExactKind.DATE, ExactKind.TIMESTAMP, ExactKind.INSTANT))
@@ -102,8 +104,26 @@ class MySQLRowLoading:
             return f"{_KEY_TEXT if in_key else type} {_EXACT}"
         return "varbinary(255)" if type == "longblob" and in_key else type
 
-    def advance_numbers(self, *_: object) -> None:
-        pass  # AUTO_INCREMENT follows the inserted values
+    def advance_numbers(
+        self, connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]  # noqa: ARG002  by its defaults
+    ) -> None:  # fmt: skip
+        # AUTO_INCREMENT follows the inserted values; a sequence of MariaDB, which a default draws from, does not.
+        for column in table.columns:
+            if found := _DRAWS.fullmatch(column.default or ""):
+                _advance(connection, found["sequence"], table.clause.c[quoted(column.name)])
+
+
+def _advance(connection: sa.Connection, sequence: str, numbers: sa.ColumnElement[Any]) -> None:
+    """Set the sequence to the furthest of the numbers; SETVAL leaves one alone that is past that."""
+    increment = _scalar(connection, f"SELECT increment FROM {sequence}")
+    furthest = sa.func.min(numbers) if increment < 0 else sa.func.max(numbers)
+    number = connection.execute(sa.select(furthest)).scalar()
+    if number is not None:
+        _scalar(connection, f"SELECT SETVAL({sequence}, {int(number)})")
+
+
+def _scalar(connection: sa.Connection, statement: str) -> Any:
+    return connection.exec_driver_sql(statement, execution_options={"no_parameters": True}).scalar()
 
 
 def _row_maker(columns: Sequence[ExactColumn]) -> Callable[[bytes], tuple[Any, ...]]:

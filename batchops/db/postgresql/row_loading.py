@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import REGCLASS
 
 from batchops.db.exact_columns import ExactColumn, ExactKind
 from batchops.db.exact_text import line_of
@@ -18,6 +19,21 @@ _NUMBERED = (ExactKind.INT16, ExactKind.INT32, ExactKind.INT64)
 _TRIGGERS = sa.text("""
 SELECT tgname FROM pg_catalog.pg_trigger
 WHERE tgrelid = CAST(:oid AS oid) AND NOT tgisinternal AND tgtype::int & 4 = 4 AND tgenabled <> 'D' ORDER BY 1
+""")
+# A sequence belongs to a column (identity, serial), or the column's default draws from it.
+_SEQUENCES = sa.text("""
+SELECT DISTINCT a.attname::text AS "column", s.seqincrement > 0 AS ascends,
+       c.oid, n.nspname AS schema, c.relname AS name
+FROM pg_catalog.pg_attribute a
+LEFT JOIN pg_catalog.pg_attrdef p ON p.adrelid = a.attrelid AND p.adnum = a.attnum
+JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::regclass AND (
+    d.classid = 'pg_catalog.pg_class'::regclass AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum
+    OR d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.objid = p.oid
+)
+JOIN pg_catalog.pg_class c
+  ON c.oid = CASE d.classid WHEN 'pg_catalog.pg_class'::regclass THEN d.objid ELSE d.refobjid END
+JOIN pg_catalog.pg_sequence s ON s.seqrelid = c.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE a.attrelid = CAST(:oid AS oid) ORDER BY c.oid
 """)
 _TYPES = {
     ExactKind.INT8: "smallint", ExactKind.INT16: "smallint", ExactKind.INT32: "integer", ExactKind.INT64: "bigint",
@@ -92,17 +108,29 @@ class PostgreSQLRowLoading:
         return _TYPES[column.kind]
 
     def advance_numbers(self, connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> None:
-        named = _named(connection, table.clause)
-        for column in (one for one in columns if one.identity):
-            sequence = connection.execute(
-                sa.select(sa.func.pg_get_serial_sequence(_with_single_percents(named), column.name))
-            ).scalar()  # fmt: skip
-            if sequence is None:
-                continue
-            highest = connection.execute(sa.select(sa.func.max(table.clause.c[quoted(column.name)]))).scalar()
-            last = connection.exec_driver_sql(f"SELECT last_value FROM {sequence.replace('%', '%%')}").scalar_one()
-            if highest is not None and highest > last:
-                connection.execute(sa.select(sa.func.setval(sequence, highest)))
+        numbered = {column.name for column in columns if column.identity}
+        for sequence in connection.execute(_SEQUENCES, {"oid": table.identity}).all():
+            if sequence.column in numbered:
+                _advance(connection, sequence, table.clause.c[quoted(sequence.column)])
+
+
+def _advance(connection: sa.Connection, sequence: sa.Row[Any], numbers: sa.ColumnElement[Any]) -> None:
+    """Set the sequence to the furthest of the numbers, unless it is past that.
+
+    One statement compares and sets, as other sessions draw numbers meanwhile. A sequence that is not called yet gives
+    its last_value itself.
+    """
+    most = sa.func.max(numbers) if sequence.ascends else sa.func.min(numbers)
+    furthest = connection.execute(sa.select(most)).scalar()
+    if furthest is None:
+        return
+    state = sa.table(
+        quoted(sequence.name), sa.column("last_value"), sa.column("is_called"), schema=quoted(sequence.schema)
+    )
+    last, number = state.c.last_value, sa.literal(furthest, sa.BigInteger())
+    short = last < number if sequence.ascends else last > number
+    due = sa.or_(short, sa.and_(last == number, sa.not_(state.c.is_called)))
+    connection.execute(sa.select(sa.func.setval(sa.cast(sequence.oid, REGCLASS), number)).select_from(state).where(due))
 
 
 def _with_single_percents(text: str) -> str:
