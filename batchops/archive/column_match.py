@@ -70,8 +70,7 @@ class Matched:
         fields, names = fields_of(line), [column.name for column in self.table.columns]
         shown = self.table.key or names[:1]
         values = [fields[names.index(name)] for name in shown]
-        texts = ["NULL" if value is None else value.decode("utf-8", "backslashreplace") for value in values]
-        return ", ".join(f"{name}={text}" for name, text in zip(shown, texts, strict=True))
+        return key_text(shown, values)
 
     def lines(self, lines: Sequence[bytes]) -> tuple[list[tuple[bytes, bytes]], list[Rejection]]:
         """Return each archived line with the line to load, and the lines that cannot be converted."""
@@ -93,6 +92,12 @@ class Matched:
         """Return the values of a loaded line, or of one read back, in a spelling that both types share."""
         pairs = zip(fields_of(line), self.columns, strict=True)
         return tuple(None if value is None else _comparable(one)(value) for value, one in pairs)
+
+
+def key_text(names: Sequence[str], values: Sequence[bytes | None]) -> str:
+    """Return the values of a key with the names of their columns as text for people."""
+    texts = ["NULL" if value is None else value.decode("utf-8", "backslashreplace") for value in values]
+    return ", ".join(f"{name}={text}" for name, text in zip(names, texts, strict=True))
 
 
 def match(

@@ -51,7 +51,7 @@ def write_segment(
     names = [column.name for column in columns]
     places = [names.index(name) for name in key]
     first_key, last_key = (
-        key_texts([fields_of(line)[place] for place in places]) if line else () for line in (first, last)
+        () if line is None else key_texts([fields_of(line)[place] for place in places]) for line in (first, last)
     )
     return SegmentRecord(**(record | {"first_key": first_key, "last_key": last_key}))  # type: ignore[arg-type]  # mypy does not see into the dict
 

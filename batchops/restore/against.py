@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from batchops.archive.column_match import Matched, match
+from batchops.archive.column_match import Matched, key_text, match
 from batchops.archive.contents import Contents, FoundSegment
 from batchops.archive.destination import Destination
 from batchops.db.database import Database
@@ -134,4 +134,4 @@ def _compare_whole(
 def _name(matched: Matched, line: bytes, key: Sequence[str]) -> str:
     """Return the key of a row of the table as text for people."""
     fields = dict(zip((one.target.name for one in matched.columns), matched.comparable(line), strict=True))
-    return ", ".join(f"{name}={(fields[name] or b'NULL').decode('utf-8', 'backslashreplace')}" for name in key)
+    return key_text(key, [fields[name] for name in key])

@@ -146,7 +146,9 @@ class ParentsFirst:
         for reference, columns, referred in places:
             for name, taken in (("referring", columns), ("referred", referred)):
                 values = (
-                    (reference, value, start + n) for n, row in enumerate(fields) if (value := _value(row, taken))
+                    (reference, value, start + n)
+                    for n, row in enumerate(fields)
+                    if (value := _value(row, taken)) is not None
                 )
                 self._db.executemany(f"INSERT INTO {name} VALUES (?, ?, ?)", values)
         self._db.execute("COMMIT")

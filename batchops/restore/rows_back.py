@@ -159,7 +159,9 @@ class SetLater(RowsBack):
 
     def _to_load(self, pairs: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         rows = [(line, loaded, fields_of(loaded)) for line, loaded in pairs]
-        return [(line, loaded) for line, loaded, fields in rows if any(fields[place] for place in self._later)]
+        return [
+            (line, loaded) for line, loaded, fields in rows if any(fields[place] is not None for place in self._later)
+        ]
 
     def _refused(self, pairs: list[tuple[bytes, bytes]], error: RowRefusedError) -> None:
         if len(pairs) > 1:

@@ -75,6 +75,12 @@ def test_what_is_written_is_read_back(tmp_path: Path, format: SegmentFormat) -> 
         write_segment(LINES, COLUMNS, format, path)
 
 
+def test_the_key_of_a_row_may_be_an_empty_text(tmp_path: Path) -> None:
+    name = ExactColumn("name", "text", ExactKind.TEXT)
+    record = write_segment([b""], (name,), SegmentFormat("jsonl", "gzip"), tmp_path / "1", key=("name",))
+    assert (record.first_key, record.last_key) == (("",), ("",))
+
+
 @EACH_FORMAT
 @pytest.mark.parametrize("columns", [1, 2])
 def test_rows_of_few_columns(tmp_path: Path, format: SegmentFormat, columns: int) -> None:

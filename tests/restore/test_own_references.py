@@ -51,6 +51,18 @@ def test_a_table_that_refers_to_itself_comes_back_in_many_batches(database: Data
     assert described(database, "comments")[1] == before
 
 
+@pytest.mark.in_turn
+def test_an_empty_text_is_a_key_like_any_other(database: Database, tmp_path: Path) -> None:
+    own = "FOREIGN KEY (parent) REFERENCES t (id)"
+    database.script(f"CREATE TABLE t (id varchar(9) PRIMARY KEY, parent varchar(9), {own})")
+    database.insert("t", ("id", "parent"), [("a", None), ("", "a"), ("b", "")])
+    before = archive_table(database, "t", tmp_path)
+    database.execute("UPDATE t SET parent = NULL")
+    database.execute("DELETE FROM t")
+    done = library.restore(destination=tmp_path, batch_size=1, url=database.url)
+    assert (done.reason, done.rows, described(database, "t")[1]) == ("done", 3, before)
+
+
 def test_a_run_keeps_its_order_when_the_key_is_dropped_meanwhile(postgresql: Database, tmp_path: Path) -> None:
     """A place in one order means nothing in another."""
     comments(postgresql, ROWS)

@@ -18,6 +18,7 @@ from tests.bulk.children.test_samples import fill
 from tests.command import Batchops, here
 from tests.conftest import NewDatabase
 from tests.crash.test_kills import unfinished, wait_for_progress
+from tests.restore.rows import archive_table, described
 from tests.services.database import Database
 
 pytestmark = pytest.mark.in_turn
@@ -151,6 +152,22 @@ def test_a_circle_of_tables_is_closed_at_the_end(name: str, new_database: NewDat
     repaired = library.restore(destination=tmp_path, url=database.url, restart=True, on_conflict="skip")
     assert (repaired.reason, repaired.rows) == ("done", 0), repaired
     assert database.column("SELECT id FROM a WHERE b_id IS NULL ORDER BY id") == [7, 99]
+
+
+def test_a_circle_of_keys_that_are_empty_texts(database: Database, tmp_path: Path) -> None:
+    text, forward = "varchar(9)", "REFERENCES q (id)"
+    database.script(f"CREATE TABLE p (id {text} PRIMARY KEY, q {text} {forward * (database.backend == 'sqlite')})")
+    database.script(f"CREATE TABLE q (id {text} PRIMARY KEY, p {text}, FOREIGN KEY (p) REFERENCES p (id))")
+    if database.backend != "sqlite":
+        database.script(f"ALTER TABLE p ADD FOREIGN KEY (q) {forward}")
+    database.insert("p", ("id", "q"), [("", None)])
+    database.insert("q", ("id", "p"), [("", "")])
+    database.execute("UPDATE p SET q = ''")
+    before = [archive_table(database, table, tmp_path, run=run) for run, table in enumerate("pq", 1)]
+    database.script("UPDATE p SET q = NULL; DELETE FROM q; DELETE FROM p")
+    done = library.restore(destination=tmp_path, url=database.url)
+    assert (done.reason, done.rows) == ("done", 2), done
+    assert [described(database, table)[1] for table in "pq"] == before
 
 
 def test_a_circle_that_nothing_breaks_is_refused(new_database: NewDatabase, tmp_path: Path) -> None:
