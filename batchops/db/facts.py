@@ -18,14 +18,14 @@ TableName = tuple[str | None, str]
 
 @dataclass(frozen=True)
 class Trigger:
-    """Code that the database runs when rows of `table` are deleted or updated."""
+    """Code that the database runs when rows of `table` are inserted, deleted or updated."""
 
     name: str
     table: str
     timing: str
     """before, after, or rule."""
     event: str
-    """DELETE or UPDATE."""
+    """INSERT, DELETE or UPDATE."""
     columns: tuple[str, ...] = ()
     """The columns whose update fires it; empty: an update of any column does."""
     author: str | None = None

@@ -269,7 +269,7 @@ def test_triggers_are_named_in_the_plan(orders: Database, tmp_path: Path, batcho
             "postgresql": "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; "
             "CREATE TRIGGER audit AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION f();",
             "mysql": "CREATE TRIGGER audit AFTER INSERT ON orders FOR EACH ROW SET @x = 1;",
-            "sqlite": "CREATE TRIGGER audit AFTER INSERT ON orders BEGIN SELECT 1; END;",
+            "sqlite": "CREATE TRIGGER audit AFTER INSERT\nON orders BEGIN SELECT 1; END;",
         }[orders.backend]
     )
     plan = batchops("restore", str(tmp_path), "--url", orders.url, "-n")

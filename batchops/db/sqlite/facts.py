@@ -25,13 +25,9 @@ from batchops.db.faults import Fault, driver_error
 from batchops.db.planner import explained
 from batchops.db.sqlite import table_reads
 from batchops.db.sqlite.faults import classify
+from batchops.db.sqlite.triggers import triggers
 from batchops.db.table import Key, Table, quoted
 
-_TRIGGERS = sa.text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :name COLLATE NOCASE")
-_HEAD = re.compile(
-    r"(?P<timing>BEFORE|AFTER)?\s*\b(?P<event>DELETE|UPDATE)(?:\s+OF\s+(?P<columns>.+?))?\s+ON\s",
-    re.IGNORECASE | re.DOTALL,
-)
 _REFERENCES = sa.text("""
 SELECT m.name AS child, f.id, f."from" AS col, f."to" AS referred, f.on_delete, f.on_update
 FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f
@@ -58,7 +54,7 @@ class SQLiteFacts:
         """Return what depends on the table."""
         path = connection.execute(_FILE).scalar_one()
         return TableFacts(
-            triggers=_triggers(connection, table),
+            triggers=_guarding(connection, table),
             references=tuple(_references(connection, table.name)),
             nullable_keys=tuple(_nullable_keys(connection, table)),
             frees_space="VACUUM (rewrites the file)",
@@ -67,7 +63,7 @@ class SQLiteFacts:
         )
 
     def guards(self, connection: sa.Connection, tables: Sequence[Table]) -> Mapping[TableName, TableFacts]:
-        return {(table.schema, table.name): TableFacts(triggers=_triggers(connection, table)) for table in tables}
+        return {(table.schema, table.name): TableFacts(triggers=_guarding(connection, table)) for table in tables}
 
     def full_reads(
         self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update
@@ -97,17 +93,8 @@ class SQLiteFacts:
             timer.join()
 
 
-def _triggers(connection: sa.Connection, table: Table) -> tuple[Trigger, ...]:
-    rows = connection.execute(_TRIGGERS, {"name": table.name}).all()
-    return tuple(found for row in rows if (found := _trigger(row.name, row.sql, table)))
-
-
-def _trigger(name: str, sql: str, table: Table) -> Trigger | None:
-    head = _HEAD.search(sql)
-    if head is None:
-        return None
-    columns = re.findall(r"[^\s,\"`\[\]]+", head["columns"] or "")
-    return Trigger(name, table.label, (head["timing"] or "before").lower(), head["event"].upper(), tuple(columns))
+def _guarding(connection: sa.Connection, table: Table) -> tuple[Trigger, ...]:
+    return tuple(one for one in triggers(connection, table) if one.event != "INSERT")
 
 
 def _references(connection: sa.Connection, name: str) -> Iterator[Reference]:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from batchops.db.exact_columns import ExactColumn, ExactKind
 from batchops.db.exact_text import fields_of, line_maker
 from batchops.db.row_loading import OnConflict, merge, own_columns, staged_clause, staged_name
+from batchops.db.sqlite.triggers import triggers
 from batchops.db.table import Table
 
 _WHOLE = frozenset(kind for kind in ExactKind if kind.startswith(("int", "uint")))
@@ -18,10 +19,6 @@ _CLASSES = {
     ExactKind.TAGGED: ExactKind.TAGGED,
 }  # fmt: skip
 """The storage class for each kind; values of all other kinds are texts, as SQLite's numbers would round them."""
-_TRIGGERS = sa.text(r"""
-SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :name COLLATE NOCASE
-  AND lower(sql) LIKE '% insert on %' AND :schema IS :schema ORDER BY 1
-""")
 _TYPES = {
     ExactKind.INT64: "INTEGER", ExactKind.DOUBLE: "REAL", ExactKind.BYTES: "BLOB", ExactKind.TEXT: "TEXT",
     ExactKind.TAGGED: "BLOB",
@@ -74,8 +71,7 @@ class SQLiteRowLoading:
         return merge(connection, staged, table, columns, key, on_conflict)
 
     def triggers(self, connection: sa.Connection, table: Table) -> Sequence[str]:
-        named = {"schema": table.schema, "name": table.name}
-        return list(connection.execute(_TRIGGERS, named).scalars())
+        return [one.name for one in triggers(connection, table) if one.event == "INSERT"]
 
     def type_for(self, column: ExactColumn, family: str, *, in_key: bool) -> str:  # noqa: ARG002  any type may be one
         if family == self.family:
