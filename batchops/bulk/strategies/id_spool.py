@@ -74,6 +74,13 @@ class IdList:
         rows = self._all(f"SELECT tagged FROM listed {where} ORDER BY {self._order} LIMIT ?", (*values, size))
         return [_key(tagged) for (tagged,) in rows]
 
+    def last(self, after: KeyValue | None, upto: KeyValue | None, size: int) -> list[KeyValue]:
+        """Return the last keys behind `after`, up to and including `upto`, in their order."""
+        where, values = self._within(after, upto)
+        downwards = self._order.replace(",", " DESC,") + " DESC"
+        rows = self._all(f"SELECT tagged FROM listed {where} ORDER BY {downwards} LIMIT ?", (*values, size))
+        return [_key(tagged) for (tagged,) in reversed(rows)]
+
     def middle(self, after: KeyValue | None, upto: KeyValue | None, least: int) -> KeyValue | None:
         """Return a key with half of the range before it; None if the range has fewer than `least` keys."""
         where, values = self._within(after, upto)

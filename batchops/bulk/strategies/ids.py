@@ -49,6 +49,19 @@ class IdsStrategy(KeyStrategy):
             behind = self._revisit_later(behind, range_, self._left(self._values(connection, select), keys), 1)
         return self._listed_batch(keys, behind, len(chunk))
 
+    def from_end(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch | None:
+        """Return the rows of the last keys of the list; the inherited one takes rows that are not listed."""
+        range_ = cursor.ranges[0]
+        if range_.keys or size.listed:
+            return None
+        aim = min(size.rows, self._backend.keys.longest_list)
+        last = self._ids.last(range_.after, range_.upto, aim + 1)
+        chunk, before = last[-aim:], last[0] if len(last) > aim else None
+        if not chunk:
+            return self._batch(None, cursor.finished_range(), 0, 0)
+        keys = self._lock(connection, self._matching(self._backend.keys.among(self._table, self._key, chunk)), size)
+        return self._listed_batch(keys, cursor.before(before), len(chunk))
+
     def split(self, connection: sa.Connection, range_: Range) -> tuple[Range, Range] | None:  # noqa: ARG002
         """Split the range in the middle of the list."""
         middle = None if range_.keys else self._ids.middle(range_.after, range_.upto, WORTH_SPLITTING)

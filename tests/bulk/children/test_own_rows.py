@@ -1,6 +1,7 @@
 """Tables that refer to themselves: leaf first, in a plain purge as in one with children."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,6 +50,17 @@ def test_rows_that_may_refer_to_nothing_and_refer_to_themselves(database: Databa
     job = {"url": database.url, "table": "c", "where": "gone = 1", "batch_size": 30}
     finished = library.purge(**job, with_children=with_children)
     assert (finished.reason, finished.rows) == ("done", 100), finished
+
+
+def test_only_listed_rows_go_with_their_children(database: Database, tmp_path: Path) -> None:
+    """A table that refers to itself is visited from the end of the list, not from the end of the table."""
+    chains(database, 100)
+    listed = tmp_path / "ids"
+    listed.write_text("".join(f"{row}\n" for row in range(81, 101, 2)))
+    finished = library.purge(url=database.url, table="c", ids=str(listed), with_children=True, batch_size=30)
+    assert (finished.reason, finished.rows) == ("done", 18)
+    assert database.scalar("SELECT count(*) FROM c") == 82
+    assert database.scalar("SELECT count(*) FROM c WHERE id <= 80 OR id IN (82, 84)") == 82
 
 
 @pytest.mark.full
