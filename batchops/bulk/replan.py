@@ -71,7 +71,10 @@ def another_strategy(job: "BulkJob", now: Run, tried: frozenset[str]) -> tuple[R
             continue
         with job.database.reading() as connection:
             try:
-                chosen = choose(Situation(connection, backend, selection, job.key, once=False, wanted=wanted))
+                situation = Situation(
+                    connection, backend, selection, job.key, once=False, wanted=wanted, named=job.spec.names_rows
+                )
+                chosen = choose(situation)
             except RefusedError:
                 continue
             pinned = job.route.pinned.by(chosen, table)

@@ -90,6 +90,18 @@ def test_rows_go_and_come_back(filled: Database, bucket: Bucket, format: str) ->
     assert filled.rows("SELECT id, kind, touched FROM again ORDER BY id") == rows
 
 
+def test_another_strategy_finds_all_rows_too(postgresql: Database, bucket: Bucket) -> None:
+    """Each row deleted reads the whole child table, so that the run changes its strategy, to one with keys."""
+    postgresql.script("CREATE TABLE t (id integer PRIMARY KEY); CREATE TABLE k (t integer REFERENCES t (id))")
+    postgresql.execute("INSERT INTO t SELECT generate_series(1, 800)")
+    postgresql.execute("INSERT INTO k SELECT 1 FROM generate_series(1, 900)")
+    more = ("--batch-size", "20", "--strategy", "key", "--format", "jsonl")
+    done = archive(postgresql, bucket, *more, where="id > 1")
+    assert "The run continues with the strategy" in done.err
+    assert ids(postgresql) == {"1"}
+    assert len(bucket.rows()) == 799
+
+
 @pytest.mark.in_turn
 def test_what_changed_since_it_was_uploaded_is_not_deleted_as_it_was(filled: Database, bucket: Bucket) -> None:
     """One row is changed and still matches, one does not any more, one is gone, one is new under its old key."""
