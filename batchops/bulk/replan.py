@@ -54,7 +54,7 @@ class ReadMeter:
         self._every = self._until = EVERY
         if self._bad < IN_A_ROW:
             return None
-        return f"A batch reads {read:,} rows of the table; the plan expected {planned:,}."
+        return f"A batch reads {read:,} rows, those of other tables included; the plan expected {planned:,}."
 
 
 def another_strategy(job: "BulkJob", now: Run, tried: frozenset[str]) -> tuple[Run, Strategy] | None:

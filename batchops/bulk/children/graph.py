@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Literal
 
 from batchops.db.facts import TableName
-from batchops.db.table import Table, label_of
+from batchops.db.table import Table
 
 EdgeAction = Literal["delete", "null", "refuse"]
 STOPPED = "--stop-at"
@@ -167,8 +167,3 @@ class Graph:
 def columns_text(columns: tuple[str, ...]) -> str:
     """Return the columns for people: one as it is, several in parentheses."""
     return columns[0] if len(columns) == 1 else f"({', '.join(columns)})"
-
-
-def text_of(name: TableName) -> str:
-    """Return a table's name for people."""
-    return label_of(*name)
