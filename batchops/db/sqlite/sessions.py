@@ -20,6 +20,12 @@ BUSY_TIMEOUT = 250
 """Milliseconds for which SQLite itself waits for the right to write to the file."""
 
 
+class CancellableConnection(sqlite3.Connection):
+    """A connection that remembers a cancellation, which `interrupt` forgets unless a statement is running."""
+
+    cancelled = False
+
+
 class SQLiteSessions:
     """Connects through Python's own module."""
 
@@ -30,7 +36,6 @@ class SQLiteSessions:
 
     def __init__(self) -> None:
         self._lock_timeout = Timeouts().lock
-        self._cancelled: set[int] = set()
         self.text: Callable[[bytes], str] = str
         """Decodes the bytes of a text in the file."""
 
@@ -38,7 +43,7 @@ class SQLiteSessions:
         engine = sa.create_engine(
             address.url,
             pool_size=connections,
-            connect_args={"timeout": timeouts.lock, "isolation_level": None},
+            connect_args={"timeout": timeouts.lock, "isolation_level": None, "factory": CancellableConnection},
         )
 
         @sa.event.listens_for(engine, "connect")
@@ -46,6 +51,10 @@ class SQLiteSessions:
             connection.execute("PRAGMA foreign_keys = ON")
             connection.create_function(HASH, 1, hashed, deterministic=True)
             connection.create_function(DIGEST, -1, digest, deterministic=True)
+
+        @sa.event.listens_for(engine, "checkout")
+        def renew(connection: CancellableConnection, *_: object) -> None:
+            connection.cancelled = False
 
         return engine
 
@@ -85,15 +94,15 @@ class SQLiteSessions:
     def _begin_immediate(self, connection: sa.Connection) -> None:
         """Begin the transaction; wait for the file in short steps, as SQLite's own wait cannot be interrupted."""
         end = time.monotonic() + self._lock_timeout
-        mine = id(connection.connection.driver_connection)
-        self._cancelled.discard(mine)
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, CancellableConnection)
         while True:
             try:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 return
             except sa.exc.OperationalError as error:
                 passing = faults.classify(error) is Fault.TRANSIENT
-                if not passing or time.monotonic() > end or mine in self._cancelled:
+                if not passing or time.monotonic() > end or driver.cancelled:
                     raise
 
     def begin_reading(self, connection: sa.Connection) -> None:
@@ -107,5 +116,5 @@ class SQLiteSessions:
         driver.text_factory = self.text
 
     def cancel(self, connection: Any, engine: sa.Engine) -> None:  # noqa: ARG002  the protocol's shape
-        self._cancelled.add(id(connection))
+        connection.cancelled = True
         connection.interrupt()
