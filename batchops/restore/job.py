@@ -11,7 +11,7 @@ from batchops.archive.destination import Destination
 from batchops.archive.records import ArchivedTable
 from batchops.db.database import Database
 from batchops.errors import BatchopsError, Exit, LockedError
-from batchops.events import Emit, Failure, Finished, Started, Warned
+from batchops.events import Emit, Failure, Finished, Started, ThrottleReason, Warned
 from batchops.finished_details import Families, Restored
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.location import NONE
@@ -45,6 +45,8 @@ from batchops.throttles.chosen import ChosenThrottle
 from batchops.version import __version__
 
 _TRY_AGAIN = "fix the cause; --restart --on-conflict skip then restores the rows that are missing"
+ARRANGING_SECONDS = 0.2
+"""How long the run waits before it asks again whether the rows are in order."""
 END_TIMEOUT = 3.0
 """Seconds during which recording the end of a run is retried."""
 
@@ -155,10 +157,17 @@ def _loop(
             job.work.later,
             heartbeat.renew_with_batch,
         )
-        loop = replace(loop_of(job.spec, step, live), throttles=(control.throttle, *throttles))
+        arranging = partial(_arranging, source)
+        loop = replace(loop_of(job.spec, step, live), throttles=(control.throttle, arranging, *throttles))
         ending = run(loop, emitter, stop, stats)
         skipped[0] = step.skipped
     return ending
+
+
+def _arranging(source: TablesInTurn) -> ThrottleReason | None:
+    """Say why no batch is done while the rows of a table that refers to itself are put in order."""
+    rows = source.arranging()
+    return None if rows is None else ThrottleReason(f"rows are put in order: {rows:,} read", ARRANGING_SECONDS)
 
 
 def _with_refused(ending: Ending, rejected: int) -> Ending:

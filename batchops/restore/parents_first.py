@@ -18,6 +18,8 @@ from batchops.errors import BatchopsError, TransientError
 
 _CACHE = 32_768
 """KiB of the database in memory. The rest is in an unnamed file, which ends with the process."""
+_STEPS = 100_000
+"""How many of SQLite's own steps lie between two looks at whether to stop."""
 BLOCK_ROWS = 2_000
 BLOCK_BYTES = 4 << 20
 _TABLES = f"""
@@ -92,13 +94,15 @@ class ParentsFirst:
         self._references = references
         self._stopped = stopped
         self._sources: list[Source] = []
-        self._rows = 0
+        self.rows_read = 0
+        """How many rows were read so far."""
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._db.executescript(_TABLES)
 
     def arrange(self, blocks: Iterable[tuple[Source, list[bytes]]]) -> None:
         """Read all rows and find their order. Raise TransientError if the run is asked to stop."""
-        with _explained():
+        self._db.set_progress_handler(lambda: int(self._stopped()), _STEPS)
+        with self._explained():
             for source, lines in blocks:
                 self._check()
                 self._add(source, lines)
@@ -110,10 +114,11 @@ class ParentsFirst:
             self._db.execute(_CIRCLES, {"level": level + 1})
             self._db.executemany("INSERT INTO source VALUES (?, ?)", enumerate(one.last for one in self._sources))
             self._db.execute(_ORDER, {"circles": level + 1})
+        self._db.set_progress_handler(None, 0)
 
     def rows(self, behind: int) -> Iterator[Block]:
         """Yield the rows after the first `behind` ones, in blocks of one source."""
-        with _explained():
+        with self._explained():
             lines: list[bytes] = []
             kind, room = -1, BLOCK_BYTES
             for number, line in self._db.execute(_ROWS, (behind,)):
@@ -129,6 +134,18 @@ class ParentsFirst:
         """Close the temporary database, which removes its file."""
         self._db.close()
 
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Translate an error of the temporary file for people."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            self._check()  # the error may be that a statement was interrupted
+            raise BatchopsError(
+                f"The temporary file that puts the rows in order cannot be used: {error}.",
+                "it takes as much space as the rows do; TMPDIR names the folder.",
+            ) from error
+
     def _check(self) -> None:
         if self._stopped():
             raise TransientError("The restore was stopped while it put rows in order.")
@@ -136,8 +153,8 @@ class ParentsFirst:
     def _add(self, source: Source, lines: Sequence[bytes]) -> None:
         if source not in self._sources:
             self._sources.append(source)
-        number, start = self._sources.index(source), self._rows
-        self._rows += len(lines)
+        number, start = self._sources.index(source), self.rows_read
+        self.rows_read += len(lines)
         places = self._places(source.table)
         fields = [*map(fields_of, lines)] if places else []
         self._db.execute("BEGIN")
@@ -176,17 +193,8 @@ def _value(row: Sequence[bytes | None], places: Sequence[int]) -> bytes | None:
 
     The text is in lower case, since a collation may ignore case. An order between two unrelated rows does no harm.
     """
+    if len(places) == 1:
+        alone = row[places[0]]
+        return None if alone is None else alone.lower()
     values = [row[place] for place in places]
     return None if None in values else line_of(values).lower()
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Translate an error of the temporary file for people."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise BatchopsError(
-            f"The temporary file that puts the rows in order cannot be used: {error}.",
-            "it takes as much space as the rows do; TMPDIR names the folder.",
-        ) from error

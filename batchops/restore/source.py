@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,6 +18,8 @@ from batchops.errors import IntegrityError, NotFoundError
 from batchops.restore.last_values import last_values
 from batchops.restore.parents_first import OwnReference, ParentsFirst, Source
 
+ARRANGED_SOON = 0.05
+"""Seconds in which few rows are put in order, so that nothing has to be said of it."""
 MOST_BYTES = 8 << 20
 """The most bytes of a batch. A larger row is a batch by itself."""
 
@@ -93,7 +95,10 @@ class ArchivedRows:
         self._destination = destination
         self._segments = segments
         self._references = references
-        self._stopped = stopped
+        self._closed = False
+        self._stopped = lambda: self._closed or stopped()
+        self._order: ParentsFirst | None = None
+        """What puts the rows in order, until they are."""
         self._place = place
         """The place after the current block."""
         self._blocks = self._from(place)
@@ -120,8 +125,17 @@ class ArchivedRows:
         lines = parts[0].lines if len(parts) == 1 else [line for part in parts for line in part.lines]
         return replace(parts[-1], lines=lines)
 
+    def arranging(self) -> int | None:
+        """Return how many rows were read to be put in order, while that goes on; it begins with the first call."""
+        if not self._references or self._block is not None:
+            return None
+        self._ahead = self._ahead or self._next()
+        wait([self._ahead], ARRANGED_SOON)
+        return None if self._ahead.done() else self._order.rows_read if self._order is not None else 0
+
     def close(self) -> None:
         """End the thread that reads, and close the files."""
+        self._closed = True
         self._thread.shutdown()
         self._blocks.close()
 
@@ -135,6 +149,7 @@ class ArchivedRows:
             block = (self._ahead or self._next()).result()
         except BaseException:
             self._blocks, self._ahead = self._from(self._place), None  # a generator that raised an error yields no more
+            self._block, self._taken = None, 0
             raise
         self._block, self._taken = block, 0
         self._ahead = None if block is None else self._next()
@@ -151,6 +166,7 @@ class ArchivedRows:
         """Yield the rows from the place's segment on, in the order of the references, from the place's row on."""
         at, ordered = place.row, ParentsFirst(self._references, self._stopped)
         with closing(ordered), closing(self._read(Place(place.segment))) as blocks:
+            self._order = ordered
             ordered.arrange((Source(one.table, one.undecided), one.lines) for one in blocks)
             for source, lines, ends in ordered.rows(at):
                 at += len(lines)

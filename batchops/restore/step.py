@@ -15,7 +15,7 @@ from batchops.restore.found import key_of
 from batchops.restore.rows_back import Done, RowsBack, SetLater, Target
 from batchops.restore.source import RowsAt
 from batchops.restore.table_order import Later
-from batchops.restore.tables_in_turn import TablesInTurn
+from batchops.restore.tables_in_turn import StillArrangingError, TablesInTurn
 from batchops.runtime.batch_size import Size
 from batchops.runtime.outcome import Outcome
 
@@ -47,7 +47,10 @@ class RestoreStep:
         if self._in_doubt is not None and (settled := self._settle(self._in_doubt)):
             return settled
         if self._left is None:
-            self._left = self._source.take(size.rows)
+            try:
+                self._left = self._source.take(size.rows)
+            except StillArrangingError:
+                return Outcome(0, 0)  # the run waits for that
             if self._left is None:
                 return None
         rows = self._left.first(size.rows)

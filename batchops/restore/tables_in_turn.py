@@ -9,6 +9,10 @@ from batchops.restore.previous import Work
 from batchops.restore.source import ArchivedRows, Place, RowsAt
 
 
+class StillArrangingError(Exception):
+    """The rows of the next table are being put in order."""
+
+
 class TablesInTurn:
     """Reads consecutive segments of one table together, in the order of its references if it refers to itself.
 
@@ -23,14 +27,23 @@ class TablesInTurn:
         self._now = next(self._tables, None)
 
     def take(self, rows: int) -> RowsAt | None:
-        """Return the next rows of one table, as `ArchivedRows.take` does; None at the end."""
+        """Return the next rows of one table, as `ArchivedRows.take` does; None at the end.
+
+        StillArrangingError: not yet. Other work may be done until `arranging` returns None.
+        """
         while self._now is not None:
             again, source = self._now
+            if source.arranging() is not None:
+                raise StillArrangingError
             if (taken := source.take(rows)) is not None:
                 return replace(taken, again=again)
             source.close()
             self._now = next(self._tables, None)
         return None
+
+    def arranging(self) -> int | None:
+        """Return how many rows of the next table were read to be put in order; None if they are not, or are by now."""
+        return None if self._now is None else self._now[1].arranging()
 
     def close(self) -> None:
         """Close the source of the current table."""

@@ -1,6 +1,9 @@
 """Tables that refer to themselves: archived from their leaves on, restored from their roots on."""
 
 import random
+import sqlite3
+import threading
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -10,12 +13,16 @@ import batchops as library
 from batchops.archive.records import ArchivedTable
 from batchops.db.exact_columns import ExactColumn, ExactKind
 from batchops.db.exact_text import line_of
+from batchops.events import Throttled
+from batchops.restore import parents_first
 from batchops.restore.parents_first import OwnReference, ParentsFirst, Source
+from batchops.runtime.stop import Stop
 from tests.command import Batchops
 from tests.restore.rows import archive_table, described
 from tests.services.database import Database
 
 ROWS = 600
+ENDLESS = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n;"
 COMMENTS = """
 CREATE TABLE comments (
     id integer PRIMARY KEY, parent_id integer NULL, root_id integer NULL, body varchar(20),
@@ -90,6 +97,39 @@ def test_parents_of_a_later_run_come_before_children_of_an_earlier_one(sqlite: D
     assert described(sqlite, "comments")[1] == before
 
 
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_run_says_that_it_puts_rows_in_order(
+    sqlite: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: bool
+) -> None:
+    """It takes as long as all rows take to be read, and can be stopped, paused and looked at meanwhile."""
+    comments(sqlite, ROWS)
+    before = archive_table(sqlite, "comments", tmp_path)
+    sqlite.execute("DELETE FROM comments")
+    said, waiting, stop, arrange = threading.Event(), list[str](), Stop(), ParentsFirst.arrange
+
+    def slowly(self: ParentsFirst, blocks: Iterable[tuple[Source, list[bytes]]]) -> None:
+        arrange(self, blocks)
+        assert said.wait(30)
+
+    def look(event: object) -> None:
+        if isinstance(event, Throttled) and "put in order" in event.reason:
+            with closing(sqlite3.connect(sqlite.url.removeprefix("sqlite:///"))) as ledger:
+                waiting.extend(row[0] for row in ledger.execute("SELECT state FROM batchops_run"))
+            stop.ask("stopped") if stopped else None
+            said.set()
+
+    monkeypatch.setattr(ParentsFirst, "arrange", slowly)
+    if stopped:
+        monkeypatch.setattr(parents_first, "_EDGES", ENDLESS)
+    done = library.restore(destination=tmp_path, url=sqlite.url, on_event=look, stop=stop)
+    assert set(waiting) == {"running"}
+    assert (done.reason, done.rows) == (("stopped", 0) if stopped else ("done", ROWS)), done
+    monkeypatch.undo()
+    if stopped:
+        assert library.restore(destination=tmp_path, url=sqlite.url).rows == ROWS
+    assert described(sqlite, "comments")[1] == before
+
+
 def test_the_plan_tells_the_order(sqlite: Database, tmp_path: Path, batchops: Batchops) -> None:
     comments(sqlite, ROWS)
     archive_table(sqlite, "comments", tmp_path)
@@ -104,9 +144,9 @@ def ordered(rows: list[tuple[str, ...]], references: list[OwnReference], behind:
     names = ("id", "parent", "other")
     table = ArchivedTable("t", tuple(ExactColumn(name, "text", ExactKind.TEXT) for name in names), ("id",), "sqlite")
     lines = [line_of([value.encode() or None for value in row]) for row in rows]
-    with closing(ParentsFirst(references, lambda: False)) as parents_first:
-        parents_first.arrange((Source(table, False), lines[at : at + 2]) for at in range(0, len(lines), 2))
-        return [line.split(b"\t")[0].decode() for block in parents_first.rows(behind) for line in block.lines]
+    with closing(ParentsFirst(references, lambda: False)) as arranged:
+        arranged.arrange((Source(table, False), lines[at : at + 2]) for at in range(0, len(lines), 2))
+        return [line.split(b"\t")[0].decode() for block in arranged.rows(behind) for line in block.lines]
 
 
 PARENT, OTHER = OwnReference(("parent",), ("id",)), OwnReference(("other",), ("id",))
