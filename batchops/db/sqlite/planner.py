@@ -10,7 +10,10 @@ from batchops.db.planner import Work, explained
 from batchops.db.table import Table
 
 _SEARCH = re.compile(r"^SEARCH (?P<table>\S+) USING ")
-_BY_KEY = re.compile(r"^SEARCH \S+ USING (?:INTEGER PRIMARY KEY|PRIMARY KEY|(?:COVERING )?INDEX sqlite_autoindex_)")
+_BY_INDEX = re.compile(
+    r"^SEARCH .+ USING (?:(?P<primary>(?:INTEGER )?PRIMARY KEY)|(?:COVERING )?INDEX (?P<index>.+)) \("
+)
+_PARTS = sa.text("SELECT name FROM pragma_index_info(:index) ORDER BY seqno")
 _MOST = 1_000_000
 """The most rows that are counted."""
 
@@ -48,10 +51,15 @@ class SQLitePlanner:
         return None if rows == bound else Work(rows, rows)
 
     def finds_by_key(
-        self, connection: sa.Connection, table: Table, names: Sequence[str], select: sa.Select[Any]  # noqa: ARG002
+        self, connection: sa.Connection, table: Table, names: Sequence[str], select: sa.Select[Any]
     ) -> bool:  # fmt: skip
         details = [row.detail for row in explained(connection, select, "EXPLAIN QUERY PLAN")]
-        return len(details) == 1 and _BY_KEY.match(details[0]) is not None
+        found = _BY_INDEX.match(details[0]) if len(details) == 1 else None
+        if found is None:
+            return False
+        if found["primary"]:
+            return tuple(names) == table.primary or names[0] not in table.column_names  # the row number
+        return list(connection.execute(_PARTS, {"index": found["index"]}).scalars()) == list(names)
 
     def meter(self, connection: sa.Connection) -> Callable[[], int] | None:  # noqa: ARG002  no such counters
         return None
