@@ -178,7 +178,8 @@ def _both_lines(both: Sequence["Both"]) -> Iterator[str]:
             if number:
                 yield f"  {'kept':<10}{one.table}: {counted(number, 'copied row')} in the table too, {what}"
         if not one.by_key:
-            yield f"  {'note':<10}{one.table}: compared as whole rows, as it has no key whose columns were archived"
+            why = "as it has no key of archived, not generated columns"
+            yield f"  {'note':<10}{one.table}: compared as whole rows, {why}"
         if not (one.same or one.other or one.kept or one.changed or one.problem):
             yield f"  {'apart':<10}{one.table}: none of {counted(one.rows, 'row')} is in the table"
 

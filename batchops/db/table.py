@@ -114,6 +114,11 @@ class Table:
     def column_names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)
 
+    @property
+    def writable_names(self) -> tuple[str, ...]:
+        """The columns that take values; those of the others, the generated ones, the database computes."""
+        return tuple(column.name for column in self.columns if not column.generated)
+
     def types_of(self, names: Sequence[str]) -> tuple[str | None, ...]:
         """Return the types of these columns; None for a name that is no column (a row's number) or does not exist."""
         types = {column.name: column.type for column in self.columns}

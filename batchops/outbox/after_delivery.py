@@ -73,7 +73,7 @@ class MoveSent:
 
     def __call__(self, connection: sa.Connection, ids: Sequence[Any]) -> None:
         outbox = self.outbox
-        columns = [outbox.column(column.name) for column in outbox.table.columns if not column.generated]
+        columns = [outbox.column(name) for name in outbox.table.writable_names]
         values: list[Any] = list(columns)
         if outbox.sent is not None:
             marks = {str(column.name): value for column, value in outbox.sent.marked()}
@@ -85,7 +85,7 @@ class MoveSent:
             connection.execute(sa.delete(outbox.table.called).where(mine))
 
     def needs(self) -> Iterator[tuple[Table, Needs]]:
-        columns = [column.name for column in self.outbox.table.columns if not column.generated]
+        columns = self.outbox.table.writable_names
         yield self.outbox.table, [("SELECT", columns), ("DELETE", ())]
         yield self.to, [("INSERT", columns)]
 

@@ -126,8 +126,11 @@ def identity(verb: str, spec: RestoreSpec, found: Sequence[Found]) -> dict[str, 
 
 
 def key_of(table: Table, archived: ArchivedTable) -> tuple[str, ...]:
-    """Return the columns that identify a row: a key of the target that was archived, the primary key if possible."""
-    return table.key_within([column.name for column in archived.columns])
+    """Return the columns that identify a row: a key of the target that was archived, the primary key if possible.
+
+    A generated column is in no such key: its archived values are not loaded, since the database computes them.
+    """
+    return table.key_within({*table.writable_names}.intersection(column.name for column in archived.columns))
 
 
 def condition_of(

@@ -173,7 +173,9 @@ def _about_table(
         said += [] if matched.as_it_was else [("types", _READ_BACK)]
         facts += [(name, text) for name, text in said if text and (name, text) not in facts]
     if any(one.undecided for one in found.segments) and not key_of(table, found.archived):
-        message = f'Rows may be restored twice into "{table.label}", which has no key whose columns were archived.'
+        message = (
+            f'Rows may be restored twice into "{table.label}", which has no key of archived, not generated columns.'
+        )
         refusals.append(Refusal("key", message, "run the same archive command first: it decides which rows count."))
     if not all(key_of(table, one.table) for one in found.nulled):
         message = f'Values of "{table.label}" are to be set again, which has no key that was archived with them.'
@@ -187,7 +189,7 @@ def _about_table(
 
 def _doubled(connection: sa.Connection, spec: RestoreSpec, table: Table, work: Work) -> Iterator[Refusal]:
     """Yield the refusal of a table without a key that may have some of the rows already, which nothing can tell."""
-    without = f'--on-conflict {spec.on_conflict}: "{table.label}" has no key whose columns were archived, and'
+    without = f'--on-conflict {spec.on_conflict}: "{table.label}" has no key of archived, not generated columns, and'
     if spec.ledger is not None:
         why = "a batch may be repeated, as the ledger is elsewhere: its rows would be there twice."
         yield Refusal("key", f"{without} {why}", "add a primary key, or leave --ledger out.")

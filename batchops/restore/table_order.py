@@ -82,6 +82,6 @@ def _unnamed(found: Sequence[Found], later: Later) -> Iterator[Refusal]:
             yield Refusal(
                 "key",
                 f'Rows of "{one.into}" refer to others in a circle by {", ".join(later[one.label])}, which is set once '
-                "all rows are there. It has no key whose columns were archived, by which to find its rows then.",
+                "all rows are there. It has no key of archived, not generated columns, by which to find its rows then.",
                 "add a primary key.",
             )

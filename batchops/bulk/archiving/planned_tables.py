@@ -7,7 +7,6 @@ from typing import Any
 from batchops.archive.formats import RowFormat, SegmentFormat
 from batchops.archive.records import ArchivedTable
 from batchops.bulk.children.graph import Edge, Graph, columns_text, name_of
-from batchops.bulk.children.shape import named_by
 from batchops.bulk.rows_out import Preparing
 from batchops.db.exact_columns import ExactColumn, ExactKind, refused
 from batchops.db.row_lines import RowLines
@@ -36,7 +35,7 @@ class PlannedTable:
     def archived(self, family: str) -> ArchivedTable:
         """Return the table as its files describe it."""
         names = {column.name for column in self.columns}
-        key = named_by(self.table) if self.nulled else self.table.known_by
+        key = set_again_by(self.table) if self.nulled else self.table.known_by
         return ArchivedTable(
             self.table.label, self.columns, tuple(name for name in key if name in names), family, self.nulled
         )
@@ -85,11 +84,17 @@ def nulled_tables(preparing: Preparing, format: SegmentFormat) -> Iterator[Plann
     graph = preparing.found.graph
     edges = {(name_of(edge.child), edge.nulls): edge for edge in graph.acting("null")} if graph is not None else {}
     for edge in edges.values():
-        key = named_by(edge.child)
+        key = set_again_by(edge.child)
         if key:
             found = preparing.database.backend.exact_columns.columns(preparing.connection, edge.child)
             columns = tuple(one for one in found if one.name in {*key, *edge.nulls})
             yield PlannedTable(edge.child, columns, (), format.of(columns), nulled=edge.nulls)
+
+
+def set_again_by(table: Table) -> tuple[str, ...]:
+    """Return the key by which a restore finds a row that stayed; empty if there is none without generated columns."""
+    keys = (*(key.columns for key in table.keys), table.primary)
+    return next((key for key in keys if key and {*key} <= {*table.writable_names}), ())
 
 
 def read_first(graph: Graph, table: Table) -> bool:
@@ -139,7 +144,7 @@ def _not_named(graph: Graph) -> Iterator[Refusal]:
     """Yield a refusal if one family sets references to NULL in rows that another one deletes, and these have no key."""
     deleted = {name_of(table) for table in graph.tables}
     for edge in graph.acting("null"):
-        if name_of(edge.child) in deleted and not named_by(edge.child):
+        if name_of(edge.child) in deleted and not set_again_by(edge.child):
             yield Refusal(
                 "children", f"Rows of {edge.child.label} are archived, and {edge.source} is set to NULL where only the "
                 "row that it refers to goes: one that goes later would be archived without it, as it has no key.",
@@ -149,7 +154,7 @@ def _not_named(graph: Graph) -> Iterator[Refusal]:
 
 def graph_facts(graph: Graph | None) -> Iterator[tuple[str, str]]:
     """Yield, for the plan, what becomes of rows that stay."""
-    named = [edge for edge in graph.acting("null") if named_by(edge.child)] if graph is not None else []
+    named = [edge for edge in graph.acting("null") if set_again_by(edge.child)] if graph is not None else []
     if named:
         columns = ", ".join(dict.fromkeys(f"{edge.child.label}.{_nulled(edge)}" for edge in named))
         yield "set NULL", f"{columns}: the rows stay; the archive has the values, which a restore sets again"
@@ -158,10 +163,10 @@ def graph_facts(graph: Graph | None) -> Iterator[tuple[str, str]]:
 def graph_warnings(graph: Graph | None) -> Iterator[str]:
     """Yield a warning for each change that is not archived."""
     for edge in graph.acting("null") if graph is not None else ():
-        if not named_by(edge.child):
+        if not set_again_by(edge.child):
             yield (
                 f"Rows of {edge.child.label} that refer to archived rows stay: {_nulled(edge)} is set to NULL in them, "
-                "and no restore gives that back, as the table has no key. "
+                "and no restore gives that back, as the table has no key that finds them then. "
                 f'--edge "{edge.source} = delete" archives them too, refuse keeps their parents.'
             )
 

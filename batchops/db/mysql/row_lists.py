@@ -24,7 +24,7 @@ class MySQLRowLists:
 
     def proof(self, table: Table) -> sa.ColumnElement[Any]:
         """Return the SHA-256 of all columns except those that the server computes itself."""
-        parts = [_exact_text(table, column) for column in table.columns if not column.generated]
+        parts = [_exact_text(table, table.column(name)) for name in table.writable_names]
         return sa.func.unhex(sa.func.sha2(sa.func.concat_ws(sa.literal_column("','"), *parts), _BITS))
 
     def follows(self, values: int) -> bool:

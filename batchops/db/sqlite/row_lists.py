@@ -40,7 +40,7 @@ class SQLiteRowLists:
     def proof(self, table: Table) -> sa.ColumnElement[Any]:
         """Return a digest of all columns but computed ones, and of their kinds, as text and bytes may look alike."""
         parts = []
-        for name in (column.name for column in table.columns if not column.generated):
+        for name in table.writable_names:
             value = table.called.c[quoted(name)]
             kind = sa.func.typeof(value)
             parts += [kind == _TEXT, sa.case((kind == _TEXT, sa.cast(value, sa.LargeBinary)), else_=value)]
