@@ -125,8 +125,11 @@ class Table:
         return tuple(types.get(name) for name in names)
 
     def column(self, name: str) -> Column:
-        """Return the column of that name; StopIteration where there is none."""
-        return next(c for c in self.columns if c.name == name)
+        """Return the column of that name; KeyError where there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(f'"{self.label}" has no column "{name}", only {", ".join(self.column_names)}')
 
     @cached_property
     def clause(self) -> sa.TableClause:
