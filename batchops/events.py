@@ -141,6 +141,8 @@ class Rejected:
     """Whether it was left alone because it changed after the run began; if not, it was refused."""
     unmatched: bool = False
     """Whether it no longer matched once some of its children were deleted; if not, it was refused."""
+    ruled: bool = False
+    """Whether the job's own condition or options keep it, as the plan says; else the database refused it."""
     partial: bool = False
     """Whether some of its children are deleted; it stays, and so do its other children."""
 

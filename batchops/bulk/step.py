@@ -24,6 +24,8 @@ from batchops.ledger.run import Worker
 from batchops.runtime.batch_size import Size
 from batchops.runtime.outcome import Outcome
 
+MOST_LISTED = 10_000
+"""How many rows that the job's own condition keeps are named in the ledger by one worker."""
 MOST_WAITING = 20_000
 """The most rejected rows that a worker remembers to try again."""
 
@@ -63,6 +65,8 @@ class BulkStep:
         self._meter = read_meter
         forecast = RejectionForecast(database, execution.operation)
         self._search = RejectedRowSearch(database, execution.work, forecast, statements=not execution.one_statement)
+        self._ruled = 0
+        """How many rows were left that the job's own condition or options keep."""
         self._searching = False
         """Whether the last batch held rows that the database refuses, so that the next one may as well."""
         self._listing = False
@@ -235,11 +239,18 @@ class BulkStep:
 
     def _note(self, connection: sa.Connection, after: Worker, skipped: Sequence[RejectedRow]) -> None:
         """Record progress and the skipped rows, if the ledger is in the database; elsewhere `_recorded` does that."""
-        self._unkept = tuple(skipped)
+        self._unkept = tuple(self._listed(skipped))
         if self._ledger.in_target:
             self._advance(connection, after)
             self._renew(connection)
             self._in_doubt = after
+
+    def _listed(self, skipped: Sequence[RejectedRow]) -> Iterator[RejectedRow]:
+        """Yield those for the ledger's list: the rows that a job's condition keeps may be a large part of its table."""
+        for row in skipped:
+            self._ruled += row.ruled
+            if not row.ruled or self._ruled <= MOST_LISTED:
+                yield row
 
     def _recorded(self, after: Worker) -> Outcome:
         """Accept the committed batch. If the ledger is elsewhere, record the progress there, in a commit of its own."""

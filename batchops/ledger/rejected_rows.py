@@ -20,6 +20,13 @@ CHANGED = "changed after the rows were listed"
 _PARTIAL = "; what was deleted of its children before is gone"
 UNMATCHED = f"no longer matches{_PARTIAL}"
 NOT_RETRIED = (CHANGED, UNMATCHED)
+KEEPS, NEEDED, NEEDED_BY_KEPT = (
+    " keeps rows of ",
+    "rows that do not match refer to it by ",
+    "a row that stays refers to it by ",
+)
+_BY_RULE = (f"--edge{KEEPS}", f"--stop-at{KEEPS}", NEEDED, NEEDED_BY_KEPT)
+"""How a reason begins that the condition or an option of the job gives, and not the database."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +43,13 @@ class RejectedRow:
         """The row as a Rejected event."""
         return Rejected(
             self.name, self.reason, changed=self.reason == CHANGED, unmatched=self.reason == UNMATCHED,
-            partial=self.partial,
+            partial=self.partial, ruled=self.ruled,
         )  # fmt: skip
+
+    @property
+    def ruled(self) -> bool:
+        """Whether the job's own condition or options keep it."""
+        return self.reason.startswith(_BY_RULE)
 
     @property
     def partial(self) -> bool:

@@ -18,6 +18,8 @@ class RejectedRows:
         """How many of them were left alone because they had changed since they were read."""
         self.unmatched = 0
         """How many of them no longer matched once some of their children were deleted."""
+        self.ruled = 0
+        """Of these: rows that the job's own condition or options keep."""
         self.partial = 0
         """How many of them have lost some of their children."""
         self._causes = Causes()
@@ -30,6 +32,7 @@ class RejectedRows:
         self._count += len(rejected)
         self.changed += sum(one.changed for one in rejected)
         self.unmatched += sum(one.unmatched for one in rejected)
+        self.ruled += sum(one.ruled for one in rejected)
         self.partial += sum(one.partial for one in rejected)
         for one in rejected:
             self._causes.add(one.reason, [one.key])
@@ -37,7 +40,7 @@ class RejectedRows:
     @property
     def refused(self) -> int:
         """How many of them the database refused."""
-        return self._count - self.changed - self.unmatched
+        return self._count - self.changed - self.unmatched - self.ruled
 
     @property
     def causes(self) -> tuple[Cause, ...]:

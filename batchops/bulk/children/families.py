@@ -16,6 +16,7 @@ from batchops.db.backend import Backend
 from batchops.db.table import Table
 from batchops.db.types import KeyValue
 from batchops.errors import RowRefusedError
+from batchops.ledger.rejected_rows import KEEPS, NEEDED, NEEDED_BY_KEPT
 
 MOST_LISTED = 5_000
 """Rows of a table that are listed at a time."""
@@ -132,7 +133,7 @@ class Families:
         for edge in edges:
             for part in self._statements.parts(list(rows)) if edge.condition is not None else ():
                 for key in self._statements.referred_by_others(edge, shape, part):
-                    blocked.setdefault(key, f"rows that do not match refer to it by {edge.name}")
+                    blocked.setdefault(key, f"{NEEDED}{edge.name}")
         waiting = list(blocked)
         every = [(edge, self._above(shape, edge, list(rows.values()))) for edge in edges] if waiting else []
         while waiting:
@@ -140,7 +141,7 @@ class Families:
             for edge, above in every:
                 parent = above.get(key)
                 if parent is not None and parent not in blocked:
-                    blocked[parent] = f"a row that stays refers to it by {edge.name}"
+                    blocked[parent] = f"{NEEDED_BY_KEPT}{edge.name}"
                     waiting.append(parent)
         return blocked
 
@@ -167,7 +168,7 @@ class Families:
         if edge.action == "refuse":
             if self._statements.any(edge.child, where):
                 keeps = "--stop-at" if edge.why == STOPPED else "--edge"
-                raise RowRefusedError(f"{keeps} keeps rows of {edge.child.label}, which refer to it by {edge.name}")
+                raise RowRefusedError(f"{keeps}{KEEPS}{edge.child.label}, which refer to it by {edge.name}")
             return True
         if edge.action == "delete" and not self._shapes.leaf(edge.child):
             return self._clear_with_children(edge, where)

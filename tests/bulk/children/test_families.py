@@ -114,17 +114,31 @@ def test_a_parent_that_is_refused_late_is_partial(database: Database, tmp_path: 
     assert (again.reason, again.rows) == ("done", 1), again
 
 
-@pytest.mark.full
-def test_a_parent_that_was_marked_is_tried_again_by_its_mark(database: Database) -> None:
+def test_a_parent_that_was_marked_is_tried_again_by_its_mark(sqlite: Database) -> None:
     """Its condition does not hold any more; the run that --max-rejected has ended goes on with it."""
-    job = refused_late(database) | {"mark": "gone = 2", "max_rejected": 0}
-    first = library.purge(**job, on_event=Batches(lambda _: visit(database)))
+    shop.make(sqlite, customers=10)
+    shop.add_items(sqlite, order=2, count=300)
+    sqlite.execute(
+        "CREATE TRIGGER kept BEFORE DELETE ON customers WHEN OLD.id = 3 AND EXISTS (SELECT 1 FROM visits)"
+        " BEGIN SELECT RAISE(ABORT, 'kept'); END"
+    )
+    job = shop.job(sqlite, allow=["triggers"], batch_size=SIZE, mark="gone = 2", max_rejected=0)
+    first = library.purge(**job)
     assert (first.reason, first.families and first.families.partial) == ("max-rejected", 1), first
-    assert database.scalar("SELECT gone FROM customers WHERE id = 3") == 2
-    database.execute("DELETE FROM visits")
+    assert sqlite.scalar("SELECT gone FROM customers WHERE id = 3") == 2
+    sqlite.execute("DELETE FROM visits")
     again = library.purge(**job)
     assert again.reason == "done", again
-    assert database.scalar("SELECT count(*) FROM customers WHERE gone > 0") == 0
+    assert sqlite.scalar("SELECT count(*) FROM customers WHERE gone > 0") == 0
+
+
+@pytest.mark.parametrize("option", [{"edge": ["visits.customer_id = refuse"]}, {"stop_at": ["visits"]}])
+def test_parents_that_an_option_keeps_are_not_refused(sqlite: Database, option: dict[str, Any]) -> None:
+    """--max-rejected is for what the database refuses."""
+    shop.make(sqlite, customers=10)
+    sqlite.execute("DELETE FROM visits WHERE customer_id > 5")
+    finished = library.purge(**shop.job(sqlite, max_rejected=0, **option))
+    assert (finished.reason, finished.rows, finished.rejected) == ("incomplete", 2, 3), finished
 
 
 def refused_late(database: Database) -> dict[str, Any]:

@@ -63,6 +63,14 @@ def test_only_listed_rows_go_with_their_children(database: Database, tmp_path: P
     assert database.scalar("SELECT count(*) FROM c WHERE id <= 80 OR id IN (82, 84)") == 82
 
 
+def test_rows_that_others_need_are_not_refused(database: Database) -> None:
+    """--max-rejected is for what the database refuses: the condition itself keeps these, as it does each night."""
+    chains(database, 400)
+    database.execute("UPDATE c SET gone = 0 WHERE id > 380 AND id % 2 = 0")
+    finished = library.purge(url=database.url, table="c", where="gone = 1", max_rejected=0)
+    assert (finished.reason, finished.rows, finished.rejected) == ("incomplete", 200, 190), finished
+
+
 @pytest.mark.full
 def test_rows_that_others_need_stay_with_all_above_them(database: Database) -> None:
     """The last row of each second line stays, so that the line stays; and none of them is tried again and again."""
