@@ -61,11 +61,10 @@ class SharedBudget:
             )
         if share.workers == 0:
             return ThrottleReason(f"budget {self._name}: {share.runs} runs have its workers", EVERY, NAME)
-        asks = None if limit is None else limit(self._stats.changed)
-        if asks is None:
+        if limit is None or (asks := limit(self._stats.changed)) is None:
             return None
-        reason = f"budget {self._name}: {limit.rate:,.0f} rows/s" if limit else ""
-        return UsualReason(f"{reason} of {share.runs} runs", min(asks.seconds, EVERY), NAME, limit=asks.limit)
+        reason = f"budget {self._name}: {limit.rate:,.0f} rows/s of {share.runs} runs"
+        return UsualReason(reason, min(asks.seconds, EVERY), NAME, limit=asks.limit)
 
 
 def shown_budget(text: str) -> str:

@@ -48,8 +48,3 @@ class Maintenance(Protocol):
         self, connection: sa.Connection, table: Table, statement: Statement, stopped: Callable[[], bool]
     ) -> None:  # fmt: skip
         """Run the statement on a connection without a transaction; one that runs in parts ends early if `stopped`."""
-
-
-def table_name(connection: sa.Connection, table: Table) -> str:
-    """Return the table as SQL names it."""
-    return connection.dialect.identifier_preparer.format_table(table.clause)

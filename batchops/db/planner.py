@@ -62,13 +62,6 @@ class Planner(Protocol):
         """
 
 
-def explained(
-    connection: sa.Connection, statement: sa.Select[Any] | sa.Insert | sa.Delete | sa.Update, prefix: str
-) -> sa.CursorResult[Any]:
-    """Return the rows in which the server explains the statement, which is not run."""
-    return prefixed(connection, statement, prefix)
-
-
 def prefixed(
     connection: sa.Connection, statement: sa.Select[Any] | sa.Insert | sa.Delete | sa.Update, prefix: str
 ) -> sa.CursorResult[Any]:

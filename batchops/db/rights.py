@@ -7,7 +7,7 @@ from typing import Protocol
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
-from batchops.db.table import Table
+from batchops.db.table import Table, table_name
 from batchops.errors import RefusedError
 
 
@@ -43,7 +43,7 @@ class MissingRight:
 
 def grant(dialect: Dialect, rights: Sequence[str], table: Table, account: str) -> str:
     """Return the statement that grants these rights on the table."""
-    on = dialect.identifier_preparer.format_table(table.clause)
+    on = table_name(dialect, table)
     return f"GRANT {', '.join(rights)} ON {on} TO {account};"
 
 

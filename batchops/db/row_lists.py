@@ -34,16 +34,6 @@ class RowLists(Protocol):
         """
 
 
-def table_name(dialect: sa.Dialect, table: Table) -> str:
-    """Return the table as SQL names it."""
-    return dialect.identifier_preparer.format_table(table.clause)
-
-
 def key_columns(dialect: sa.Dialect, table: Table) -> str:
     """Return the columns of the table's key as SQL names them."""
     return ", ".join(dialect.identifier_preparer.quote_identifier(name) for name in table.keys[0].columns)
-
-
-def count(connection: sa.Connection, table: Table) -> int:
-    """Return how many rows the table has."""
-    return int(connection.execute(sa.select(sa.func.count()).select_from(table.clause)).scalar_one())

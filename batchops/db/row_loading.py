@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 import sqlalchemy as sa
 
 from batchops.db.exact_columns import ExactColumn
-from batchops.db.table import Table, quoted
+from batchops.db.table import Table, count_rows, quoted
 
 OnConflict = Literal["fail", "skip", "replace"]
 
@@ -81,12 +81,6 @@ def keep_matching(connection: sa.Connection, staged: sa.TableClause, condition: 
     connection.execute(sa.delete(staged).where(sa.not_(sa.func.coalesce(condition, sa.false()))))
 
 
-def count_staged(connection: sa.Connection, staged: sa.TableClause) -> int:
-    """Return how many rows are staged."""
-    found: int = connection.execute(sa.select(sa.func.count()).select_from(staged)).scalar_one()
-    return found
-
-
 def merge(
     connection: sa.Connection, staged: sa.TableClause, table: Table, columns: Sequence[ExactColumn],
     key: Sequence[str], on_conflict: OnConflict, insert: Callable[[sa.TableClause], sa.Insert] = sa.insert,
@@ -101,7 +95,7 @@ def merge(
         return _inserted(connection, insert(table.clause).from_select(names, rows)), 0
     there = table.clause.alias(quoted("batchops_there"))
     same = sa.and_(*(there.c[quoted(name)] == staged.c[quoted(name)] for name in key))
-    staged_rows = count_staged(connection, staged)
+    staged_rows = count_rows(connection, staged)
     others = [column for column in columns if column.name not in key]
     if on_conflict == "replace" and others:
         own = sa.and_(*(table.clause.c[quoted(name)] == staged.c[quoted(name)] for name in key))

@@ -156,6 +156,16 @@ class Table:
         return statement.with_hint("ONLY", self.called)
 
 
+def table_name(dialect: sa.Dialect, table: Table) -> str:
+    """Return the table as SQL names it."""
+    return dialect.identifier_preparer.format_table(table.clause)
+
+
+def count_rows(connection: sa.Connection, rows: sa.FromClause) -> int:
+    """Return how many rows there are."""
+    return int(connection.execute(sa.select(sa.func.count()).select_from(rows)).scalar_one())
+
+
 Limited = TypeVar("Limited", sa.Delete, sa.Update)
 
 

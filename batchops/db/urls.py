@@ -31,8 +31,6 @@ class DatabaseAddress:
     """The name that it is registered by."""
     shown: str
     """The URL as it was given, with *** for every password."""
-    on_command_line: bool = False
-    """Whether the text of --url had a password in it."""
     conninfo: str = field(default="", repr=False)
     """The complete connection string for libpq; empty for other drivers."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -65,13 +63,11 @@ def address(given: str | None, environ: Mapping[str, str]) -> DatabaseAddress:
     except UsageError as error:
         raise UsageError(f"{error.message.removesuffix('.')} ({named.place}).", error.hint) from None
     secrets = tuple(dict.fromkeys(secret for secret in (*parts.secrets, *driver_url.secrets) if secret))
-    bare = by_flag and bool(parts.secrets)
-    warnings = (ON_COMMAND_LINE if bare else "", named.warning if parts.secrets else "")
+    warnings = (ON_COMMAND_LINE if by_flag else "", named.warning) if parts.secrets else ()
     return DatabaseAddress(
         url=driver_url.url,
         database=database.name,
         shown=parts.shown,
-        on_command_line=bare,
         conninfo=driver_url.conninfo,
         secrets=secrets,
         warnings=tuple(warning for warning in warnings if warning),

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.table import count_rows
 from batchops.db.value_formats import as_text
 from batchops.errors import Exit
 from batchops.outbox.event_order import OrderSource
@@ -117,8 +118,7 @@ def _ordered(connection: sa.Connection, outbox: Outbox) -> Violation:
 
 
 def _violated(connection: sa.Connection, about: str, query: sa.Select[Any], *, good: str, bad: str) -> Violation:
-    listed = query.subquery("listed")
-    count: int = connection.execute(sa.select(sa.func.count()).select_from(listed)).scalar_one()
+    count = count_rows(connection, query.subquery("listed"))
     if not count:
         return Violation(about, Exit.DONE, good)
     events = tuple(as_text(value) for value in connection.execute(query.limit(NAMED)).scalars())

@@ -34,7 +34,7 @@ def address_of(spec: VerbSpec, environ: Mapping[str, str]) -> DatabaseAddress:
         found = address(spec.engine.url.render_as_string(hide_password=False), environ)
     except UsageError as error:
         raise UsageError(error.message.replace("--url", "engine"), error.hint) from None
-    return replace(found, on_command_line=False, warnings=())
+    return replace(found, warnings=())
 
 
 @contextmanager

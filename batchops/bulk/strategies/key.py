@@ -11,7 +11,7 @@ from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.key_stretch import KeyStretch
 from batchops.bulk.strategies.strategy import VISITS, Batch
 from batchops.db.backend import Backend
-from batchops.db.table import quoted
+from batchops.db.table import count_rows, quoted
 from batchops.db.types import KeyValue
 from batchops.runtime.batch_size import START_ROWS, Size
 from batchops.sql.selection import Selection
@@ -261,7 +261,7 @@ class KeyStrategy:
     def _read(self, connection: sa.Connection, after: KeyValue | None, upto: KeyValue | None) -> int:
         """Return how many rows a window holds that was cut short."""
         window = self._followed(Range(after, upto)).subquery()
-        return int(connection.execute(sa.select(sa.func.count()).select_from(window)).scalar_one())
+        return count_rows(connection, window)
 
     def _listed_batch(self, keys: Sequence[KeyValue], cursor: Cursor, read: int, locked: int = 0) -> Batch:
         """Return the batch of the listed rows."""

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
-from batchops.db.maintenance import FreedSpace, Statement, TableSpace, table_name
-from batchops.db.table import Table
+from batchops.db.maintenance import FreedSpace, Statement, TableSpace
+from batchops.db.table import Table, table_name
 from batchops.errors import BatchopsError
 
 _SPACE = sa.text("""
@@ -41,6 +41,6 @@ class MySQLMaintenance:
         self, connection: sa.Connection, table: Table, statement: Statement,
         stopped: Callable[[], bool],  # noqa: ARG002  it is cancelled as a whole
     ) -> None:  # fmt: skip
-        for row in connection.exec_driver_sql(f"{statement} TABLE {table_name(connection, table)}").mappings():
+        for row in connection.exec_driver_sql(f"{statement} TABLE {table_name(connection.dialect, table)}").mappings():
             if str(row["Msg_type"]).lower() == "error":
                 raise BatchopsError(str(row["Msg_text"]))

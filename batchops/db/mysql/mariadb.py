@@ -23,7 +23,7 @@ from batchops.db.mysql.planner import MySQLPlanner
 from batchops.db.mysql.row_lines import MariaDBRowLines
 from batchops.db.mysql.sessions import MySQLSessions, set_in_each_session
 from batchops.db.mysql.signals import MARIADB
-from batchops.db.planner import Planner, explained
+from batchops.db.planner import Planner, prefixed
 from batchops.db.row_lines import RowLines
 from batchops.db.sessions import Sessions, Timeouts
 from batchops.db.signals import ServerSignal
@@ -80,7 +80,7 @@ class MariaDBFacts(MySQLFacts):
     """Sets a time limit before the statement, and asks the plugin DISKS for free space."""
 
     def scalar_within(self, connection: sa.Connection, select: sa.Select[Any], seconds: float) -> Any:
-        return explained(connection, select, f"SET STATEMENT max_statement_time = {seconds} FOR").scalar_one()
+        return prefixed(connection, select, f"SET STATEMENT max_statement_time = {seconds} FOR").scalar_one()
 
     def free_bytes(self, connection: sa.Connection) -> int | None:
         return server_health.free_bytes(connection)

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from batchops.db.faults import Fault
 from batchops.db.mysql.faults import classify
-from batchops.db.planner import Work, explained
+from batchops.db.planner import Work, prefixed
 from batchops.db.table import Table
 
 
@@ -28,13 +28,13 @@ class MySQLPlanner:
     ) -> Sequence[sa.RowMapping]:
         """Return a row for each table of the plan."""
         try:
-            return explained(connection, statement, self.prefix).mappings().all()
+            return prefixed(connection, statement, self.prefix).mappings().all()
         except DBAPIError as error:
             if classify(error) is not Fault.READ_ONLY or not isinstance(statement, sa.Select):
                 raise
         # A selected value draws from a sequence, or its function writes. The plan of the rows alone is the same.
         rows: sa.Select[Any] = statement.with_only_columns(sa.literal_column("1"))
-        return explained(connection, rows, self.prefix).mappings().all()
+        return prefixed(connection, rows, self.prefix).mappings().all()
 
     def matches(self, connection: sa.Connection, select: sa.Select[Any]) -> int | None:
         row = next(iter(self.rows(connection, select)), None)

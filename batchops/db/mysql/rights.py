@@ -8,9 +8,9 @@ from sqlalchemy.exc import DBAPIError
 
 from batchops.db.faults import Fault, driver_error
 from batchops.db.mysql.faults import classify
-from batchops.db.planner import explained
+from batchops.db.planner import prefixed
 from batchops.db.rights import grant
-from batchops.db.table import Table, quoted
+from batchops.db.table import Table, quoted, table_name
 
 Statement = sa.Select[Any] | sa.Insert | sa.Update | sa.Delete
 _USED = ("SELECT", "INSERT", "UPDATE", "DELETE")
@@ -64,7 +64,7 @@ def listing_right(connection: sa.Connection, table: Table, role: str) -> str | N
 
 
 def _may_create(connection: sa.Connection, table: Table) -> bool:
-    name = connection.dialect.identifier_preparer.format_table(table.clause)
+    name = table_name(connection.dialect, table)
     text = f"CREATE TABLE {name} (number int)".replace("'", "''").replace("%", "%%")
     try:
         connection.exec_driver_sql(f"PREPARE batchops_may FROM '{text}'")
@@ -105,7 +105,7 @@ def _statement(table: Table, right: str, columns: Sequence[str]) -> Statement:
 
 def _denied(connection: sa.Connection, statement: Statement) -> bool:
     try:
-        explained(connection, statement, "EXPLAIN").close()
+        prefixed(connection, statement, "EXPLAIN").close()
     except DBAPIError as error:
         return classify(driver_error(error)) is Fault.DENIED
     return False

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from batchops.db.database import Database
 from batchops.db.mysql.keys import base
 from batchops.db.planner import prefixed
-from batchops.db.row_lists import count, key_columns, table_name
-from batchops.db.table import Column, Table, quoted
+from batchops.db.row_lists import key_columns
+from batchops.db.table import Column, Table, count_rows, quoted, table_name
 
 _BITS: sa.ColumnElement[int] = sa.literal_column("256")
 _NUMBERS = ("tinyint", "smallint", "mediumint", "int", "integer", "bigint", "decimal", "numeric", "double", "year")
@@ -38,7 +38,7 @@ class MySQLRowLists:
         with database.transaction() as connection:
             prefixed(connection, rows, f"CREATE TABLE {name} (PRIMARY KEY ({key})) ENGINE=InnoDB AS")
         with database.transaction() as connection:
-            return count(connection, listed)
+            return count_rows(connection, listed.clause)
 
 
 def _exact_text(table: Table, column: Column) -> sa.ColumnElement[Any]:

@@ -2,7 +2,8 @@
 
 import sqlalchemy as sa
 
-from batchops.db.postgresql.one_row import OURS, OWN_TABLE, OneRow, no_table, oid_of
+from batchops.db.postgresql.inheritance import OWN
+from batchops.db.postgresql.one_row import OURS, OneRow, no_table, oid_of
 from batchops.db.postgresql.stats_right import missing_stats_right
 from batchops.db.signals import Measured, Scope, ServerSignal
 
@@ -20,10 +21,10 @@ SELECT age AS value, of FROM (
     SELECT age(xmin), 'slot ' || slot_name FROM pg_catalog.pg_replication_slots WHERE xmin IS NOT NULL
 ) AS holders (age, of) ORDER BY age DESC LIMIT 1
 """)
-_DEAD = sa.text(f"""{OWN_TABLE}
+_DEAD = sa.text(f"""{OWN}
 SELECT sum(n_dead_tup) AS value, '' AS of FROM pg_catalog.pg_stat_all_tables JOIN own ON relid = own.oid
 """)
-_VACUUM = sa.text(f"""{OWN_TABLE}
+_VACUUM = sa.text(f"""{OWN}
 SELECT coalesce(a.backend_type, '') = 'autovacuum worker' AS automatic, p.phase,
        CAST(CAST(p.relid AS regclass) AS text) AS name
 FROM pg_catalog.pg_stat_progress_vacuum p JOIN own ON p.relid = own.oid
@@ -36,7 +37,7 @@ class _Vacuum:
         self._oid = oid
 
     def read(self, connection: sa.Connection) -> Measured:
-        row = connection.execute(_VACUUM, {"oid": self._oid}).one_or_none()
+        row = connection.execute(_VACUUM, {"oids": [self._oid]}).one_or_none()
         if row is None:
             return Measured(None, of="none at work on the table")
         return Measured(None, reason=f"{'autovacuum' if row.automatic else 'VACUUM'} of {row.name} ({row.phase})")

@@ -20,18 +20,14 @@ from batchops.db.facts import (
 from batchops.db.faults import Fault, driver_error
 from batchops.db.postgresql import guards, server_health, table_reads
 from batchops.db.postgresql.faults import classify
+from batchops.db.postgresql.inheritance import OWN
 from batchops.db.postgresql.planner import plan_of
-from batchops.db.table import Key, Table
+from batchops.db.table import Key, Table, count_rows
 
 _ACTIONS = {"c": CASCADE, "n": SET_NULL, "d": SET_DEFAULT, "a": RESTRICT, "r": RESTRICT}
-_OWN = """
-WITH RECURSIVE own AS (
-    SELECT CAST(:oid AS oid) AS oid
-    UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN own ON i.inhparent = own.oid
-)"""
 # An index is good for a foreign key if its first columns are those of the key, in any order. A constraint that
 # represents another one on a partition is left out.
-_REFERENCES = sa.text(f"""{_OWN}, tree AS (
+_REFERENCES = sa.text(f"""{OWN}, tree AS (
     SELECT c.oid, c.conrelid, c.conparentid, c.confdeltype = 'c' OR c.confupdtype = 'c' AS goes_on
     FROM pg_catalog.pg_constraint c WHERE c.contype = 'f' AND c.confrelid IN (SELECT oid FROM own)
     UNION
@@ -66,7 +62,7 @@ WHERE i.indrelid = CAST(:oid AS oid) AND i.indisunique AND i.indisvalid AND i.in
 GROUP BY i.indexrelid HAVING NOT bool_and(a.attnotnull) ORDER BY i.indexrelid
 """)
 # Functions that an index, a check or a default of the table depends on.
-_BORROWED = sa.text(f"""{_OWN}
+_BORROWED = sa.text(f"""{OWN}
 SELECT DISTINCT p.proname || ' (of ' || r.rolname || ')'
 FROM pg_catalog.pg_depend d
 JOIN pg_catalog.pg_proc p ON d.refclassid = 'pg_catalog.pg_proc'::regclass AND p.oid = d.refobjid
@@ -104,18 +100,18 @@ class PostgreSQLFacts:
 
     def of(self, connection: sa.Connection, table: Table) -> TableFacts:
         """Return what depends on the table and on the tables that inherit from it."""
-        oid = {"oid": table.identity}
+        tables = {"oids": [table.identity]}
         about = guards.described(connection, [table])[table.identity]
-        nullable = connection.execute(_NULLABLE, oid).scalars()
+        nullable = connection.execute(_NULLABLE, {"oid": table.identity}).scalars()
         bases = connection.execute(_BASE, {"schema": table.schema, "name": table.name}).scalars().all()
         return TableFacts(
             unnamed_rows=bool(about.published and about.nameless),
             triggers=guards.triggers(connection, [table]).get(table.identity, ()),
-            references=tuple(_reference(row) for row in connection.execute(_REFERENCES, oid)),
+            references=tuple(_reference(row) for row in connection.execute(_REFERENCES, tables)),
             nullable_keys=tuple(Key(tuple(columns), primary=False) for columns in nullable),
             hides_rows=bool(about.hides),
             superuser=bool(about.superuser),
-            borrowed=tuple(connection.execute(_BORROWED, oid).scalars()),
+            borrowed=tuple(connection.execute(_BORROWED, tables).scalars()),
             foreign_parts=tuple(about.foreign_parts or ()),
             base=bases[0].removeprefix("public.") if table.kind == "view" and len(bases) == 1 else None,
             frees_space=f"VACUUM (FULL) {table.label} (locks it meanwhile), or pg_repack",
@@ -136,8 +132,7 @@ class PostgreSQLFacts:
         connection.exec_driver_sql("SAVEPOINT counting")
         try:
             connection.exec_driver_sql(f"SET LOCAL statement_timeout = {max(1, round(seconds * 1000))}")
-            counted = sa.select(sa.func.count()).select_from(rows.subquery())
-            return int(connection.execute(counted).scalar_one())
+            return count_rows(connection, rows.subquery())
         except DBAPIError as error:
             if classify(driver_error(error)) not in (Fault.TIMED_OUT, Fault.DENIED):
                 raise

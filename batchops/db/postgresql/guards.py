@@ -7,14 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.facts import TableFacts, TableName, Trigger
+from batchops.db.postgresql.inheritance import OWN
 from batchops.db.table import Table
 
-_OWN = """
-WITH RECURSIVE own AS (
-    SELECT oid AS root, oid FROM unnest(CAST(:oids AS oid[])) AS oid
-    UNION SELECT own.root, i.inhrelid FROM pg_catalog.pg_inherits i JOIN own ON i.inhparent = own.oid
-)"""
-_TABLES = sa.text(f"""{_OWN}
+_TABLES = sa.text(f"""{OWN}
 SELECT own.root::text AS identity,
        bool_or(pg_catalog.row_security_active(c.oid)) AS hides, bool_or(c.relpersistence = 'u') AS unlogged,
        array_agg(c.relname::text) FILTER (WHERE c.relkind = 'f' AND c.oid <> own.root) AS foreign_parts,
@@ -29,7 +25,7 @@ SELECT own.root::text AS identity,
 FROM own JOIN pg_catalog.pg_class c USING (oid) GROUP BY own.root
 """)
 # Bits of tgtype: 1 row, 2 before, 8 delete, 16 update. A trigger that each partition has is reported once.
-_TRIGGERS = sa.text(f"""{_OWN}
+_TRIGGERS = sa.text(f"""{OWN}
 SELECT DISTINCT ON (own.root, t.tgname, event) own.root::text AS identity, t.tgname::text AS name,
        c.relname::text AS "table", event,
        CASE WHEN t.tgtype::int & 2 <> 0 THEN 'before' ELSE 'after' END AS timing,

@@ -4,17 +4,14 @@ import sqlalchemy as sa
 
 from batchops.db import server_host
 from batchops.db.postgresql.active_sessions import ACTIVE
-from batchops.db.postgresql.rights import account
-from batchops.db.postgresql.stats_right import missing_stats_right
-from batchops.db.signals import Measured, Scope, ServerSignal
+from batchops.db.postgresql.stats_right import missing_settings_right, missing_stats_right
+from batchops.db.signals import Measured, ServerSignal
 from batchops.errors import RefusedError
 
-SETTINGS = "pg_read_all_settings"
 _HERE = sa.text("""
 SELECT pg_catalog.inet_server_addr() IS NULL OR pg_catalog.inet_server_addr() = pg_catalog.inet_client_addr() AS near,
        pg_catalog.pg_backend_pid() AS pid
 """)
-_MAY_SEE = sa.text("SELECT pg_catalog.pg_has_role(current_user, CAST(:role AS name), 'USAGE')")
 _FOLDER = sa.text("SELECT current_setting('data_directory')")
 _MAY_READ = sa.text("SELECT pg_catalog.has_function_privilege('pg_catalog.pg_read_file(text)', 'EXECUTE')")
 _CPUS = sa.text("""
@@ -62,11 +59,5 @@ def _cpus(connection: sa.Connection) -> int:
     )
 
 
-def _missing_settings_right(connection: sa.Connection, scope: Scope) -> str | None:
-    if connection.execute(_MAY_SEE, {"role": SETTINGS}).scalar_one():
-        return None
-    return f"GRANT {SETTINGS} TO {account(connection.dialect, scope.role)};"
-
-
-FREE_DISK = ServerSignal(lambda _: FreeDisk(), _missing_settings_right)
+FREE_DISK = ServerSignal(lambda _: FreeDisk(), missing_settings_right)
 ACTIVE_PER_CPU = ServerSignal(lambda _: ActivePerCpu(), missing_stats_right)

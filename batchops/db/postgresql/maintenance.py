@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
-from batchops.db.maintenance import FreedSpace, Statement, TableSpace, table_name
-from batchops.db.table import Table
+from batchops.db.maintenance import FreedSpace, Statement, TableSpace
+from batchops.db.table import Table, table_name
 
 _SPACE = sa.text("""
 SELECT sum(pg_catalog.pg_total_relation_size(relid))::bigint AS bytes,
@@ -58,4 +58,4 @@ class PostgreSQLMaintenance:
         stopped: Callable[[], bool],  # noqa: ARG002  it is cancelled as a whole
     ) -> None:  # fmt: skip
         connection.exec_driver_sql(f"SET lock_timeout = '{_LOCK_WAIT}'")
-        connection.exec_driver_sql(f"{statement} {table_name(connection, table)}")
+        connection.exec_driver_sql(f"{statement} {table_name(connection.dialect, table)}")

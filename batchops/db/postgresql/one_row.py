@@ -9,12 +9,6 @@ from batchops.errors import UnreachableError
 
 OURS = "application_name = 'batchops' AND usename = current_user"
 """Condition for batchops' own sessions: by the name, which a pooler passes on, while the driver sees another pid."""
-OWN_TABLE = """
-WITH RECURSIVE own AS (
-    SELECT CAST(:oid AS oid) AS oid
-    UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN own ON i.inhparent = own.oid
-)"""
-"""The common table expression `own`: the job's table with its partitions."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +25,7 @@ class OneRow:
     """The OID of the job's table, where the query is about it."""
 
     def read(self, connection: sa.Connection) -> Measured:
-        row = connection.execute(self.query, {} if self.oid is None else {"oid": self.oid}).one_or_none()
+        row = connection.execute(self.query, {} if self.oid is None else {"oids": [self.oid]}).one_or_none()
         if row is None:
             return Measured(None, of=self.nothing)
         if row.value is None:

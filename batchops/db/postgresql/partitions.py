@@ -8,17 +8,14 @@ import sqlalchemy as sa
 
 from batchops.db.partitions import Detached
 from batchops.db.postgresql import catalog
+from batchops.db.postgresql.inheritance import OWN
 from batchops.db.postgresql.planner import nodes, plan_of
 from batchops.db.table import Table, quoted
 
-_LEAVES = sa.text("""
-WITH RECURSIVE below AS (
-    SELECT CAST(:oid AS oid) AS oid
-    UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN below b ON i.inhparent = b.oid
-)
+_LEAVES = sa.text(f"""{OWN}
 SELECT n.nspname, c.relname, c.relkind::text AS kind,
        pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.has_table_privilege(c.oid, :right) AS may
-FROM below JOIN pg_catalog.pg_class c USING (oid) JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+FROM own JOIN pg_catalog.pg_class c USING (oid) JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind <> 'p' ORDER BY c.oid
 """)
 _POLICIES = sa.text("SELECT relrowsecurity FROM pg_catalog.pg_class WHERE oid = CAST(:oid AS oid)")
@@ -41,7 +38,7 @@ class PostgreSQLPartitions:
         Empty: the table must be processed as a whole, because this role has no right to the leaves themselves, or
         because a policy on the parent would not apply to them.
         """
-        rows = connection.execute(_LEAVES, {"oid": table.identity, "right": right}).all()
+        rows = connection.execute(_LEAVES, {"oids": [table.identity], "right": right}).all()
         if table.kind != "partitioned" and len(rows) == 1:
             return None
         guarded = connection.execute(_POLICIES, {"oid": table.identity}).scalar_one()

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.planner import Work, explained
+from batchops.db.planner import Work, prefixed
 from batchops.db.table import Table
 
 # Counts for this transaction alone, and only live rows: those that a scan passes over are not counted.
@@ -41,7 +41,7 @@ class PostgreSQLPlanner:
         return int(plan_of(connection, select)["Plan Rows"])
 
     def explain(self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update) -> list[str]:
-        return [str(line) for line in explained(connection, statement, "EXPLAIN").scalars()]
+        return [str(line) for line in prefixed(connection, statement, "EXPLAIN").scalars()]
 
     def work(
         self, connection: sa.Connection, table: Table, parts: Sequence[Table], select: sa.Select[Any]
@@ -77,7 +77,7 @@ class PostgreSQLPlanner:
 
 def plan_of(connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update) -> dict[str, Any]:
     """Return the plan's top node; its nodes name the schemas of their tables."""
-    (plan,) = explained(connection, statement, "EXPLAIN (FORMAT JSON, VERBOSE)").scalars()
+    (plan,) = prefixed(connection, statement, "EXPLAIN (FORMAT JSON, VERBOSE)").scalars()
     top: dict[str, Any] = plan[0]["Plan"]
     return top
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from batchops.db.postgresql.stats_right import missing_stats_right
+from batchops.db.postgresql.wal_rate import WRITTEN
 from batchops.db.signals import Measured, Scope, ServerSignal
 from batchops.errors import RefusedError, UnreachableError
 
@@ -25,7 +26,6 @@ SELECT application_name AS application, application_name || coalesce(' (' || hos
        extract(epoch FROM replay_lag)::float8 AS lag,
        pg_catalog.pg_wal_lsn_diff(replay_lsn, '0/0')::bigint AS replayed {_STANDBYS}
 """)
-_NOW = sa.text("SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), '0/0')::bigint")
 _ANY = sa.text(f"SELECT EXISTS (SELECT {_STANDBYS})")
 
 
@@ -49,7 +49,7 @@ class ReplicaLag:
 
     def read(self, connection: sa.Connection) -> Measured:
         rows = connection.execute(_LAG).all()
-        written, now = int(connection.execute(_NOW).scalar_one()), self._clock()
+        written, now = int(connection.execute(WRITTEN).scalar_one()), self._clock()
         self._expect_back({row.name for row in rows}, now)
         self._expect_named({row.application for row in rows})
         if not rows:

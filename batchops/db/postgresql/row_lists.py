@@ -7,8 +7,8 @@ from sqlalchemy.exc import IntegrityError
 
 from batchops.db.database import Database
 from batchops.db.planner import prefixed
-from batchops.db.row_lists import count, key_columns, table_name
-from batchops.db.table import Table
+from batchops.db.row_lists import key_columns
+from batchops.db.table import Table, count_rows, table_name
 from batchops.errors import RefusedError
 
 
@@ -31,7 +31,7 @@ class PostgreSQLRowLists:
             prefixed(connection, rows, f"CREATE TABLE {name} AS")
             _add_key(connection, name, key_columns(connection.dialect, listed))
             connection.exec_driver_sql(f"ANALYZE {name}")
-            return count(connection, listed)
+            return count_rows(connection, listed.clause)
 
 
 def _add_key(connection: sa.Connection, name: str, columns: str) -> None:

@@ -6,15 +6,12 @@ from collections.abc import Collection, Sequence
 import sqlalchemy as sa
 
 from batchops.db.facts import TableName
+from batchops.db.postgresql.inheritance import OWN
 from batchops.db.postgresql.literals import literal
 from batchops.db.postgresql.planner import nodes, plan_of
 from batchops.db.table import Table
 
-_FAMILY = sa.text("""
-WITH RECURSIVE own AS (
-    SELECT CAST(:oid AS oid) AS oid
-    UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN own ON i.inhparent = own.oid
-)
+_FAMILY = sa.text(f"""{OWN}
 SELECT n.nspname::text, c.relname::text FROM own JOIN pg_catalog.pg_class c USING (oid)
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 """)
@@ -58,7 +55,7 @@ def tables_read(
     for node in nodes(plan):
         if "Relation Name" in node:
             scans[node.get("Schema"), node["Relation Name"]].add(node.get("Alias", ""))
-    own = {(schema, name) for schema, name in connection.execute(_FAMILY, {"oid": table.identity})}
+    own = {(schema, name) for schema, name in connection.execute(_FAMILY, {"oids": [table.identity]})}
     read = {name for name, called in scans.items() if name not in own or len(called) > 1}
     if functions:
         read.update((schema, name) for schema, name in connection.execute(_FUNCTIONS, {"names": list(functions)}))

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from batchops.db.signals import Measured, ServerSignal
 
-_NOW = sa.text("SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), '0/0')::bigint")
+WRITTEN = sa.text("SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), '0/0')::bigint")
+"""Reads how many bytes of WAL have been written, counted from its beginning."""
 SHORTEST = 0.5
 """The shortest time, in seconds, between two readings from which a rate is computed."""
 
@@ -21,7 +22,7 @@ class WalRate:
         self._rate: float | None = None
 
     def read(self, connection: sa.Connection) -> Measured:
-        now, written = self._clock(), int(connection.execute(_NOW).scalar_one())
+        now, written = self._clock(), int(connection.execute(WRITTEN).scalar_one())
         if self._before is None:
             self._before = now, written
         elif (seconds := now - self._before[0]) >= SHORTEST:

@@ -1,6 +1,5 @@
 """What depends on a SQLite table, and which tables a plan reads from end to end."""
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -10,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from batchops.db import server_host
 from batchops.db.facts import (
     CASCADE,
     RESTRICT,
@@ -22,11 +22,12 @@ from batchops.db.facts import (
     Trigger,
 )
 from batchops.db.faults import Fault, driver_error
-from batchops.db.planner import explained
+from batchops.db.planner import prefixed
 from batchops.db.sqlite import table_reads
 from batchops.db.sqlite.faults import classify
 from batchops.db.sqlite.triggers import triggers
-from batchops.db.table import Key, Table, quoted
+from batchops.db.table import Key, Table, count_rows, quoted
+from batchops.errors import RefusedError
 
 _REFERENCES = sa.text("""
 SELECT m.name AS child, f.id, f."from" AS col, f."to" AS referred, f.on_delete, f.on_update
@@ -69,7 +70,7 @@ class SQLiteFacts:
         self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update
     ) -> Sequence[FullRead]:
         """Return the table of every SCAN in the plan, except one that a LIMIT ends early."""
-        rows = explained(connection, statement, "EXPLAIN QUERY PLAN").all()
+        rows = prefixed(connection, statement, "EXPLAIN QUERY PLAN").all()
         limited = isinstance(statement, sa.Select) and statement._limit_clause is not None
         limited = limited and not any("TEMP B-TREE FOR ORDER BY" in row.detail for row in rows)
         names = [m["table"] for row in rows if not (limited and row.parent == 0) and (m := _SCAN.match(row.detail))]
@@ -82,8 +83,7 @@ class SQLiteFacts:
         timer = Timer(seconds, driver.interrupt)
         timer.start()
         try:
-            counted = sa.select(sa.func.count()).select_from(rows.subquery())
-            return int(connection.execute(counted).scalar_one())
+            return count_rows(connection, rows.subquery())
         except DBAPIError as error:
             if classify(driver_error(error)) is not Fault.TIMED_OUT:
                 raise
@@ -155,12 +155,11 @@ def _size(connection: sa.Connection, name: str) -> int | None:
     if connection.execute(known, {"name": name}).first() is None:
         return None
     some = sa.select(sa.literal_column("1")).select_from(sa.table(quoted(name))).limit(_ENOUGH).subquery()
-    return int(connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one())
+    return count_rows(connection, some)
 
 
 def _free_bytes(path: str) -> int | None:
     try:
-        disk = os.statvfs(path)
-    except OSError:
+        return server_host.free_bytes(path)
+    except RefusedError:
         return None
-    return disk.f_bavail * disk.f_frsize

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import sqlalchemy as sa
 
-from batchops.db.maintenance import FreedSpace, Statement, TableSpace, table_name
-from batchops.db.table import Table
+from batchops.db.maintenance import FreedSpace, Statement, TableSpace
+from batchops.db.table import Table, table_name
 
 _INCREMENTAL = 2
 """The value of `PRAGMA auto_vacuum` for a file whose free pages can be returned to the disk in parts."""
@@ -44,7 +44,7 @@ class SQLiteMaintenance:
         connection.exec_driver_sql("PRAGMA query_only = OFF")
         if statement == "ANALYZE":
             connection.exec_driver_sql(f"PRAGMA analysis_limit = {_ANALYZED}")
-            connection.exec_driver_sql(f"ANALYZE {table_name(connection, table)}")
+            connection.exec_driver_sql(f"ANALYZE {table_name(connection.dialect, table)}")
             return
         driver = connection.connection.driver_connection
         assert driver is not None

@@ -6,8 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.db.planner import Work, explained
-from batchops.db.table import Table
+from batchops.db.planner import Work, prefixed
+from batchops.db.table import Table, count_rows
 
 _SEARCH = re.compile(r"^SEARCH (?P<table>\S+) USING ")
 _BY_INDEX = re.compile(
@@ -31,7 +31,7 @@ class SQLitePlanner:
         return None
 
     def explain(self, connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update) -> list[str]:
-        return [row.detail for row in explained(connection, statement, "EXPLAIN QUERY PLAN")]
+        return [row.detail for row in prefixed(connection, statement, "EXPLAIN QUERY PLAN")]
 
     def work(
         self, connection: sa.Connection, table: Table, parts: Sequence[Table], select: sa.Select[Any]  # noqa: ARG002
@@ -41,19 +41,18 @@ class SQLitePlanner:
         If the plan reads the table, return all its rows as the work; None for a large table, which is not counted,
         as writers wait for readers.
         """
-        details = [row.detail for row in explained(connection, select, "EXPLAIN QUERY PLAN")]
+        details = [row.detail for row in prefixed(connection, select, "EXPLAIN QUERY PLAN")]
         searched = any((found := _SEARCH.match(detail)) and found["table"] == table.name for detail in details)
         if not searched or any(detail.startswith("SCAN") and detail.split()[1] == table.name for detail in details):
             return Work(table.rows, table.rows, guessed=True) if table.rows and table.rows <= _MOST else None
         bound = min(_MOST, table.rows // 2 if table.rows else _MOST) + 1
-        matching = sa.select(sa.func.count()).select_from(select.limit(bound).subquery())
-        rows = int(connection.execute(matching).scalar_one())
+        rows = count_rows(connection, select.limit(bound).subquery())
         return None if rows == bound else Work(rows, rows)
 
     def finds_by_key(
         self, connection: sa.Connection, table: Table, names: Sequence[str], select: sa.Select[Any]
     ) -> bool:  # fmt: skip
-        details = [row.detail for row in explained(connection, select, "EXPLAIN QUERY PLAN")]
+        details = [row.detail for row in prefixed(connection, select, "EXPLAIN QUERY PLAN")]
         found = _BY_INDEX.match(details[0]) if len(details) == 1 else None
         if found is None:
             return False

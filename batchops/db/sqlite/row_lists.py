@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from batchops.db.planner import prefixed
-from batchops.db.row_lists import count, key_columns, table_name
-from batchops.db.table import Table, quoted
+from batchops.db.row_lists import key_columns
+from batchops.db.table import Table, count_rows, quoted, table_name
 
 if TYPE_CHECKING:
     from batchops.db.database import Database
@@ -64,7 +64,7 @@ class SQLiteRowLists:
                 connection.exec_driver_sql(f"INSERT INTO {name} {some}")
                 connection.exec_driver_sql("COMMIT")
         with database.reading() as connection:
-            return count(connection, listed)
+            return count_rows(connection, listed.clause)
 
     def _make(self, database: "Database", connection: sa.Connection, listed: Table) -> None:
         """Make the list's table with the key's own types, without which no index would serve a comparison with them."""

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from batchops.db.facts import TableName
-from batchops.db.planner import explained
+from batchops.db.planner import prefixed
 from batchops.db.sqlite.literals import literal
 from batchops.db.sqlite.sql_functions import SQL_FUNCTIONS
 from batchops.db.table import Table, quoted
@@ -64,7 +64,7 @@ def _reads(connection: sa.Connection, statement: sa.Select[Any]) -> set[tuple[st
     driver: Any = connection.connection.driver_connection
     driver.set_authorizer(watch)
     try:
-        explained(connection, statement, "EXPLAIN QUERY PLAN").all()
+        prefixed(connection, statement, "EXPLAIN QUERY PLAN").all()
     finally:
         driver.set_authorizer(None)
     return read
