@@ -36,7 +36,7 @@ def done(claims: Claims, rows: int) -> list[int]:
         return []
     keys = [row.key for row in claim.rows]
     with claims.database.transaction() as connection:
-        claims.leases.ack(connection, claim.token, keys)
+        claims.leases.ack(connection, claim.token, keys, len(keys))
     claims.finish(claim)
     return [int(key[0]) for key in keys]
 
