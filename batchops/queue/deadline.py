@@ -52,9 +52,17 @@ class Deadline:
     def __init__(self, seconds: float, given_up: Callable[[], bool]) -> None:
         self.seconds = seconds
         self.given_up = given_up
-        self.hanging = 0
         self._idle: list[CallThread] = []
+        self._left_behind: list[SimpleQueue[Answer]] = []
+        """The queues of calls that took too long. Once such a call returns, its queue is no longer empty."""
         self._guard = threading.Lock()
+
+    @property
+    def hanging(self) -> int:
+        """Return how many of the calls that took too long have not returned yet."""
+        with self._guard:
+            self._left_behind = [answers for answers in self._left_behind if answers.empty()]
+            return len(self._left_behind)
 
     def call(self, work: Callable[[], T]) -> T:
         """Call `work`, and return or raise its result; raise DeadlinePassedError if it takes too long."""
@@ -87,5 +95,6 @@ class Deadline:
                 return answers.get(timeout=min(slice_, max(0.0, self.seconds - waited)))
             waited += slice_
             if waited >= self.seconds or self.given_up():
-                self.hanging += 1
+                with self._guard:
+                    self._left_behind.append(answers)
                 raise DeadlinePassedError
