@@ -140,13 +140,15 @@ class NatsSink:
         return (await manager.stream_info(await manager.find_stream_name_by_subject(subject))).config
 
     def close(self) -> None:
-        """Close the connection and end its loop."""
-        client, loop, thread = self._client, self._loop, self._thread
-        self._client = self._loop = self._thread = None
+        """Close the connection and end its loop, also if the client does not close in time."""
+        client, self._client = self._client, None
+        if client is not None:
+            with suppress(NatsError, OSError, TimeoutError):  # what is not sent then was never acknowledged
+                self._wait(_close_client(client), 2 * SPARE)
+        loop, thread = self._loop, self._thread
+        self._loop = self._thread = None
         if loop is None or thread is None:
             return
-        if client is not None:
-            asyncio.run_coroutine_threadsafe(_close_client(client), loop).result(SPARE)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(SPARE)
         if not thread.is_alive():
@@ -254,7 +256,13 @@ async def _ignore_error(_: Exception) -> None:
 
 
 async def _close_client(client: Client) -> None:
-    await client.close()
+    try:
+        await asyncio.wait_for(client.close(), SPARE)
+    finally:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
 
 def _header_bytes(message: Message) -> int:

@@ -1,14 +1,17 @@
 """Events as messages of JetStream: each trouble made for real, each event where it belongs."""
 
+import asyncio
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 from urllib.parse import urlsplit
 
 import pytest
+from nats.aio.client import Client
 from nats.js.api import DiscardPolicy
 
 from batchops.errors import UsageError
-from batchops.outbox.sinks import AccessRefusedError, Message, Sink, SinkDownError
+from batchops.outbox.sinks import AccessRefusedError, Message, Sink, SinkDownError, nats
 from batchops.outbox.sinks.registry import sink_of
 from tests.outbox.sinks.conftest import Open
 from tests.outbox.sinks.received import kinds, message, messages, same
@@ -17,6 +20,7 @@ from tests.outbox.sinks.wire import Wire
 from tests.services import nats as service
 from tests.services.private import Private, free_port
 from tests.services.server import Missing, UnavailableError
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -98,6 +102,22 @@ def test_killed_and_started_again(private: Callable[[str], Private], opened: Ope
     server.start()
     assert kinds(sink.send(sent[20:])) == ["ok"] * 40
     assert same(sent, subject.received(60))
+
+
+def test_a_client_that_does_not_close(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the server takes nothing any more: the thread ends all the same."""
+
+    async def hang(_: Client) -> None:
+        await asyncio.Event().wait()
+
+    sink = sink_of(subject.url, {})
+    sink.open()
+    monkeypatch.setattr(nats, "SPARE", 0.05)
+    monkeypatch.setattr(Client, "close", hang)
+    before = [thread for thread in threading.enumerate() if thread.name == "batchops-nats"]
+    sink.close()
+    until(lambda: not any(thread.is_alive() for thread in before))
+    assert before
 
 
 def refused(sink: Sink, sent: Sequence[Message]) -> str:
