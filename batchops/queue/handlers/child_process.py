@@ -149,10 +149,12 @@ class Child:
             self.signal(signal.SIGKILL)
         self._popen.wait()
         for attempt in count(1):
-            if self._group_ended() or left() <= 0:
+            if self._group_ended():  # its number may be another group's from now on
+                break
+            if left() <= 0:
+                self.signal(signal.SIGKILL)
                 break
             time.sleep(ENDING.pause(attempt))
-        self.signal(signal.SIGKILL)
         self.close()
 
     def leave(self) -> None:

@@ -73,6 +73,19 @@ def test_the_end_of_a_program_is_the_end_of_all_it_has_started(spawner: Spawner)
     assert child.code == -signal.SIGTERM
 
 
+def test_a_group_that_has_ended_gets_no_signal(spawner: Spawner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number may belong to other processes by then."""
+    child, sent, killpg = shell(spawner, "sleep 600"), [], os.killpg
+
+    def noted(group: int, number: int) -> None:
+        sent.append(number)
+        killpg(group, number)
+
+    monkeypatch.setattr(os, "killpg", noted)
+    child.end(alive_for(60))
+    assert {*sent} == {signal.SIGTERM, 0}
+
+
 def test_what_ignores_sigterm_is_killed(spawner: Spawner) -> None:
     child = shell(spawner, "trap '' TERM; (trap '' TERM; while :; do sleep 1; done) & echo $!; wait; wait")
     helper = int(read_line(child))
