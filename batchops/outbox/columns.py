@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 USUAL: Mapping[str, Sequence[str]] = {
     "id": ("id", "event_id", "seq", "position"),
-    "aggregate_id": ("aggregate_id", "aggregateid", "aggregate_id", "stream_id", "record_key"),
+    "aggregate_id": ("aggregate_id", "aggregateid", "aggregate", "stream_id", "record_key"),
     "aggregate_type": ("aggregate_type", "aggregatetype", "stream_type"),
     "event_type": ("event_type", "eventtype", "type", "message_type", "record_type"),
     "payload": ("payload", "data", "body", "serialized_event"),
