@@ -61,7 +61,7 @@ class PostgreSQLPlanner:
     def finds_by_key(
         self, connection: sa.Connection, table: Table, names: Sequence[str], select: sa.Select[Any]
     ) -> bool:  # fmt: skip
-        if not table.blocks:  # a database like PostgreSQL (CockroachDB) has plans of another form
+        if not table.blocks:  # another server that speaks PostgreSQL's protocol has plans of another form
             return False
         found = list(nodes(plan_of(connection, select)))
         used = {node["Index Name"] for node in found if "Index Cond" in node}
