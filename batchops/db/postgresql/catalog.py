@@ -1,6 +1,7 @@
 """What PostgreSQL's catalog says about the server and its tables. Names go in as bound values only."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,9 +13,9 @@ _KINDS = {"r": "table", "p": "partitioned", "v": "view", "m": "materialized view
 
 _TABLE = """
 SELECT c.oid, n.nspname, c.relname, c.relkind::text AS kind,
-       CASE WHEN c.relkind = 'p' THEN parts.rows WHEN c.reltuples >= 0 THEN c.reltuples::bigint END AS rows,
-       CASE WHEN c.relkind = 'p' THEN parts.bytes
-            WHEN c.relkind = 'r' THEN pg_catalog.pg_table_size(c.oid) END AS bytes,
+       CASE WHEN c.relkind <> 'p' AND c.reltuples >= 0 THEN c.reltuples::bigint END AS own_rows,
+       CASE WHEN c.relkind = 'r' THEN pg_catalog.pg_table_size(c.oid) END AS own_bytes,
+       c.relhassubclass AS inherited, family.rows AS family_rows, family.bytes AS family_bytes,
        CASE WHEN c.relkind = 'r' THEN c.relpages END AS blocks,
        c.relhasrules OR pg_catalog.row_security_active(c.oid) OR EXISTS (
            SELECT FROM pg_catalog.pg_trigger t  -- before each row: bits 1 and 2
@@ -23,12 +24,14 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::text AS kind,
        pg_catalog.has_any_column_privilege(c.oid, 'UPDATE') AS lockable
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (  -- the server analyses the partitions by itself, and their parent never; a new one is empty
-    SELECT CASE WHEN bool_and(leaf.reltuples >= 0 OR pg_catalog.pg_relation_size(leaf.oid) = 0)
-                THEN sum(greatest(leaf.reltuples, 0))::bigint END AS rows,
-           sum(pg_catalog.pg_table_size(leaf.oid))::bigint AS bytes
-    FROM pg_catalog.pg_partition_tree(c.oid) part JOIN pg_catalog.pg_class leaf ON leaf.oid = part.relid
-    WHERE part.isleaf
-) parts ON c.relkind = 'p'
+    WITH RECURSIVE own AS (
+        SELECT c.oid UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN own ON i.inhparent = own.oid
+    )
+    SELECT CASE WHEN bool_and(one.reltuples >= 0 OR one.relkind = 'r' AND pg_catalog.pg_relation_size(one.oid) = 0)
+                THEN sum(greatest(one.reltuples, 0))::bigint END AS rows,
+           sum(pg_catalog.pg_table_size(one.oid))::bigint AS bytes
+    FROM own JOIN pg_catalog.pg_class one USING (oid) WHERE one.relkind <> 'p'
+) family ON c.relhassubclass
 """
 _NAMED = sa.text(f"""{_TABLE}
 WHERE c.relname = :name AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
@@ -122,13 +125,28 @@ def find(connection: sa.Connection, schema: str | None, name: str) -> Table | No
 
 def find_all(connection: sa.Connection, names: Sequence[tuple[str | None, str]]) -> list[Table]:
     """Return those of the tables that exist, by three statements in all."""
-    schemas, plain = [schema for schema, _ in names], [name for _, name in names]
-    return _described(connection, connection.execute(_LISTED, {"schemas": schemas, "names": plain}).all())
+    return [table for _, table in _listed(connection, names)]
+
+
+def leaves(connection: sa.Connection, names: Sequence[tuple[str | None, str]], alias: str) -> list[Table]:
+    """Return those of the tables that exist, each without the tables that inherit from it, and called `alias`."""
+    return [
+        replace(table, rows=row.own_rows, bytes=row.own_bytes, alias=alias, only=True)
+        for row, table in _listed(connection, names)
+    ]
 
 
 def existing(connection: sa.Connection, schema: str | None, names: Sequence[str]) -> frozenset[str]:
     """Return those of the names that a relation of the schema, or of the search path, has."""
     return frozenset(connection.execute(_EXISTING, {"schema": schema, "names": list(names)}).scalars())
+
+
+def _listed(
+    connection: sa.Connection, names: Sequence[tuple[str | None, str]]
+) -> Iterator[tuple[sa.Row[Any], Table]]:  # fmt: skip
+    schemas, plain = [schema for schema, _ in names], [name for _, name in names]
+    rows = connection.execute(_LISTED, {"schemas": schemas, "names": plain}).all()
+    return zip(rows, _described(connection, rows), strict=True)
 
 
 def _described(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[Table]:
@@ -147,8 +165,8 @@ def _described(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[T
             columns=tuple(columns[row.oid]),
             keys=tuple(keys[row.oid]),
             identity=str(row.oid),
-            rows=row.rows,
-            bytes=row.bytes,
+            rows=row.family_rows if row.inherited else row.own_rows,
+            bytes=row.family_bytes if row.inherited else row.own_bytes,
             blocks=row.blocks,
             may_veto=row.may_veto,
             lockable=row.lockable,

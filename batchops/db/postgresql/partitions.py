@@ -1,7 +1,6 @@
 """PostgreSQL's partitions: each is processed by itself, or dropped as a whole if the condition covers it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -47,7 +46,7 @@ class PostgreSQLPartitions:
         top = plan_of(connection, select)
         reached = {(node.get("Schema"), node["Relation Name"]) for node in nodes(top) if "Relation Name" in node}
         names = [(row.nspname, row.relname) for row in rows if (row.nspname, row.relname) in reached]
-        return [replace(leaf, alias=table.name, only=True) for leaf in catalog.find_all(connection, names)]
+        return catalog.leaves(connection, names, table.name)
 
     def covered(self, connection: sa.Connection, leaves: Sequence[Table], failing: sa.TextClause) -> list[Table]:
         """Return the partitions that have no `failing` row, as the planner proves by their bounds."""

@@ -117,7 +117,7 @@ def test_the_rows_of_a_small_table_are_counted(batchops: Batchops, database: Dat
     assert (said["estimate"], said["estimated_by"]) == (1500, "counted")
 
 
-def test_partitions_have_the_statistics_of_their_parent(batchops: Batchops, postgresql: Database) -> None:
+def test_a_parent_has_the_statistics_of_its_partitions_and_heirs(batchops: Batchops, postgresql: Database) -> None:
     """The server analyses partitions by itself, and their parent never."""
     postgresql.script(
         "CREATE TABLE t (id integer NOT NULL, kind integer NOT NULL) PARTITION BY RANGE (id);"
@@ -129,6 +129,14 @@ def test_partitions_have_the_statistics_of_their_parent(batchops: Batchops, post
     said = plan(batchops, postgresql, "purge", "t", "--all-rows")
     assert said["table_rows"] == 4000
     assert said["table_bytes"] == postgresql.scalar("SELECT pg_table_size('old') + pg_table_size('present')")
+    postgresql.script(
+        "CREATE TABLE u (id integer NOT NULL); CREATE TABLE heir () INHERITS (u);"
+        "CREATE TABLE its_heir () INHERITS (heir);"
+        "INSERT INTO u VALUES (1); INSERT INTO its_heir SELECT generate_series(2, 4000); ANALYZE u, its_heir"
+    )
+    said = plan(batchops, postgresql, "purge", "u", "--all-rows")
+    assert said["table_rows"] == 4000
+    assert said["table_bytes"] == postgresql.scalar("SELECT pg_table_size('u') + pg_table_size('its_heir')")
 
 
 @pytest.mark.full
