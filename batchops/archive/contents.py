@@ -7,12 +7,19 @@ from dataclasses import dataclass, field
 from batchops.archive.deleted import DeletedRows
 from batchops.archive.destination import Destination
 from batchops.archive.formats import format_of_name
-from batchops.archive.layout import MANIFESTS, MARKER, manifest_name, record_name, segment_of
+from batchops.archive.layout import (
+    MANIFESTS,
+    MARKER,
+    STAGING,
+    manifest_name,
+    manifest_number,
+    record_name,
+    segment_of,
+)
 from batchops.archive.manifest import FoundManifest, ListedSegment, manifest_of
 from batchops.archive.records import ArchivedTable, Sidecar
+from batchops.archive.spool import SUFFIX
 from batchops.errors import NotFoundError
-
-SPOOL = ".spool"
 
 
 @dataclass(frozen=True)
@@ -85,12 +92,12 @@ def contents(destination: Destination) -> Contents:
     names = [*destination.names()]
     if not any(name == MARKER or name.startswith(MANIFESTS) or format_of_name(name) for name in names):
         raise NotFoundError(f"There is no archive in {destination.shown}.", "check the destination.")
-    found = Contents(unsealed=[name for name in names if name.endswith(SPOOL)])
+    found = Contents(unsealed=[name for name in names if name.endswith(SUFFIX)])
     _read_manifests(destination, names, found)
     listed = {one.listed.name for one in found.segments}
     there = set(names)
     for name in names:
-        if name in listed or name == MARKER or name.startswith((MANIFESTS, "staging/")):
+        if name in listed or name == MARKER or name.startswith((MANIFESTS, STAGING)):
             continue
         if name.endswith(".json") and format_of_name(segment_of(name)):
             if segment_of(name) not in listed:
@@ -102,9 +109,9 @@ def contents(destination: Destination) -> Contents:
 
 def _read_manifests(destination: Destination, names: list[str], found: Contents) -> None:
     """Read the manifests in their order, and check that each one holds the digest of the one before it."""
-    numbers = sorted(_numbers(names))
+    numbers = [number for name in names if (number := manifest_number(name)) is not None]
     previous = ""
-    for number in range(1, (numbers[-1] if numbers else 0) + 1):
+    for number in range(1, max(numbers, default=0) + 1):
         name = manifest_name(number)
         try:
             one = manifest_of(destination.read(name))
@@ -128,13 +135,6 @@ def _segments(one: FoundManifest) -> Iterator[FoundSegment]:
     for table in one.manifest.tables:
         for listed in table.segments:
             yield FoundSegment(one.manifest.run, table.table, listed, one.number, kept=one.manifest.kept)
-
-
-def _numbers(names: list[str]) -> Iterator[int]:
-    for name in names:
-        number = name.removeprefix(MANIFESTS).removesuffix(".json")
-        if name.startswith(MANIFESTS) and number.isdecimal():
-            yield int(number)
 
 
 def _read_sidecar(destination: Destination, name: str, found: Contents, there: set[str]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from batchops.archive.durable import create_whole, make_folder, put_in_place, sync_folder
+from batchops.archive.layout import STAGING
 from batchops.archive.s3 import SCHEME, S3Destination, bucket_address
 from batchops.archive.segments import sha256_of
 from batchops.errors import IntegrityError, NotFoundError, UsageError
@@ -113,7 +114,7 @@ class FolderDestination:
         return sorted(name for name in found if name.startswith(under) and not name.endswith(PARTIAL))
 
     def staging(self) -> Path:
-        folder = self.root / "staging"
+        folder = self.root / STAGING
         make_folder(folder)
         return folder
 

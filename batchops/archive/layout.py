@@ -6,6 +6,8 @@ from batchops.archive.formats import SegmentFormat
 
 MARKER = "batchops-archive.json"
 MANIFESTS = "manifests/"
+STAGING = "staging/"
+"""The folder of a destination on this machine for files that have no place yet."""
 NULLED = "nulled/"
 """The folder for former values of rows that stayed. So the files of a table itself hold whole rows only."""
 
@@ -34,6 +36,12 @@ def segment_of(record: str) -> str:
 def manifest_name(number: int) -> str:
     """Return the name of a manifest."""
     return f"{MANIFESTS}{number:08}.json"
+
+
+def manifest_number(name: str) -> int | None:
+    """Return the number of the manifest of that name; None for any other file, such as a copy beside a manifest."""
+    number = name.removeprefix(MANIFESTS).removesuffix(".json")
+    return int(number) if number.isdecimal() and name == manifest_name(int(number)) else None
 
 
 def table_folder(table: str) -> str:

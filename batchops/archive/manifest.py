@@ -2,16 +2,16 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import count
 from typing import Any
 
 from batchops.archive.deleted import DeletedRows
 from batchops.archive.destination import Destination
-from batchops.archive.layout import MANIFESTS, manifest_name
+from batchops.archive.layout import MANIFESTS, manifest_name, manifest_number
 from batchops.archive.records import FIRST, ArchivedTable, SegmentRecord, dumped, loaded
-from batchops.errors import NotFoundError
+from batchops.errors import IntegrityError, NotFoundError
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,13 @@ def append_manifest(destination: Destination, manifest: Manifest) -> int:
 
 
 def manifests(destination: Destination) -> Iterator[FoundManifest]:
-    """Yield the manifests of a destination by number; raise ValueError with the name of one that cannot be read."""
-    for name in destination.names(MANIFESTS):
-        data = destination.read(name)
+    """Yield the manifests of a destination by number; raise IntegrityError if one cannot be read."""
+    for number in _numbers(destination):
+        data = _listed_content(destination, number)
         try:
-            yield _found(data)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{name}: {error}") from error
+            yield manifest_of(data)
+        except ValueError as error:
+            raise _unreadable(destination, number, str(error)) from error
 
 
 def manifest_of(data: bytes) -> FoundManifest:
@@ -112,16 +112,33 @@ def manifest_of(data: bytes) -> FoundManifest:
 
 def _end(destination: Destination) -> tuple[int, str]:
     """Return the number and the digest of the last manifest; 0 and "" if there is none."""
-    listed = [name for name in destination.names(MANIFESTS) if name.removeprefix(MANIFESTS)[:8].isdecimal()]
-    number = int(listed[-1].removeprefix(MANIFESTS)[:8]) if listed else 0
-    digest = ""
-    for later in count(number):  # the listing may lack the newest manifests
-        try:
-            digest = hashlib.sha256(destination.read(manifest_name(later))).hexdigest()
-        except NotFoundError:
-            if later:
-                return later - 1, digest
-    raise AssertionError
+    number = max(_numbers(destination), default=0)
+    last = _listed_content(destination, number) if number else None
+    with suppress(NotFoundError):
+        while True:  # the listing may lack the newest manifests
+            last = destination.read(manifest_name(number + 1))
+            number += 1
+    return number, "" if last is None else hashlib.sha256(last).hexdigest()
+
+
+def _numbers(destination: Destination) -> list[int]:
+    numbers = map(manifest_number, destination.names(MANIFESTS))
+    return sorted(number for number in numbers if number is not None)
+
+
+def _listed_content(destination: Destination, number: int) -> bytes:
+    """Return the content of a manifest that is listed: without it, the chain of manifests would be cut unnoticed."""
+    try:
+        return destination.read(manifest_name(number))
+    except NotFoundError as error:
+        raise _unreadable(destination, number, "it is listed, and not found") from error
+
+
+def _unreadable(destination: Destination, number: int, why: str) -> IntegrityError:
+    return IntegrityError(
+        f"{manifest_name(number)} in {destination.shown} cannot be read: {why}.",
+        "put it back from a copy, then run the same command again.",
+    )
 
 
 def _found(data: bytes) -> FoundManifest:

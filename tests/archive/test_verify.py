@@ -11,7 +11,7 @@ import pytest
 
 from batchops.archive.contents import contents
 from batchops.archive.destination import FolderDestination
-from batchops.archive.manifest import Manifest, append_manifest
+from batchops.archive.manifest import Manifest, append_manifest, manifests
 from batchops.archive.ownership import DestinationOwner, claim, owner_of
 from batchops.archive.records import ArchivedTable
 from batchops.archive.verify import verify
@@ -42,6 +42,19 @@ def test_a_whole_archive(tmp_path: Path, batchops: Batchops) -> None:
     assert done.out == f"{tmp_path}: verified, 2,500 rows are as they were archived (3 files, 1 manifest)\n"
     document = json.loads(batchops("archive", "verify", str(tmp_path), "--json").out)
     assert (document["exit"], document["rows"], document["damage"], document["segments"]) == (0, 2500, [], 3)
+
+
+def test_the_chain_of_manifests_is_never_cut(tmp_path: Path) -> None:
+    """A copy beside a manifest is none; without the last manifest, no other follows it."""
+    destination = archived(tmp_path, TABLE, LINES)
+    shutil.copy(tmp_path / MANIFEST, tmp_path / "manifests/00000007.json.old")
+    assert append_manifest(destination, Manifest(2, ())) == 2
+    assert contents(destination).damage == []
+    (tmp_path / "manifests/00000003.json").symlink_to(tmp_path / "gone")
+    with pytest.raises(IntegrityError, match=r"manifests/00000003.json in .* cannot be read"):
+        append_manifest(destination, Manifest(3, ()))
+    with pytest.raises(IntegrityError, match="listed, and not found"):
+        list(manifests(destination))
 
 
 def test_list_and_show(tmp_path: Path, batchops: Batchops) -> None:
@@ -200,7 +213,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from batchops.archive.destination import FolderDestination
-from batchops.archive.manifest import Manifest, append_manifest
+from batchops.archive.manifest import Manifest, append_manifest, manifests
 for number in range(25):
     append_manifest(FolderDestination(Path(sys.argv[1])), Manifest(int(sys.argv[2]) * 100 + number, ()))
 """

@@ -10,6 +10,7 @@ from typing import Any
 from batchops.archive.destination import FolderDestination
 from batchops.archive.durable import make_folder
 from batchops.archive.formats import SegmentFormat
+from batchops.archive.layout import STAGING
 from batchops.archive.ownership import DestinationOwner, claim, this_host
 from batchops.archive.spool import FOLDER, read_header
 from batchops.bulk.archiving.planned_tables import PlannedTable
@@ -173,10 +174,10 @@ class OpenFolder:
         for run in sorted(runs):
             self._sealer.list_run(run)
             self._sealer.remove_unknown(run)
-            for left in (self._archive.path / "staging").glob(f"*_run-{run:06}_{'[0-9]' * 6}.*"):
+            for left in (self._archive.path / STAGING).glob(f"*_run-{run:06}_{'[0-9]' * 6}.*"):
                 left.unlink(missing_ok=True)  # of a process that died while it wrote a file
         with suppress(OSError):  # another run on this destination may be at work there
-            (self._archive.path / "staging").rmdir()
+            (self._archive.path / STAGING).rmdir()
 
     def _grouped(self) -> list[tuple[int, list[Spool]]]:
         """Return what is left to seal: groups that were decided before, and small spools of the same table together."""
