@@ -23,6 +23,6 @@ class InexactRowsError(IntegrityError):
         more = f" ({len(rows)} such values)" if len(rows) > 1 else ""
         super().__init__(
             f"A value cannot be kept exactly: {first.column}: {first.reason}{more}.",
-            "leave the column out (--columns), or use --format jsonl.",
+            "leave the column out (--columns).",
         )
         self.rows = tuple(rows)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from batchops.db.exact_columns import ExactColumn, ExactKind
+from batchops.db.exact_text import fields_of
 from batchops.errors import IntegrityError
 
 FIRST, LATEST = 1, 2
@@ -130,8 +131,12 @@ def loaded(data: bytes) -> dict[str, Any]:
     return document
 
 
-def key_texts(values: Sequence[bytes | None]) -> tuple[str | None, ...]:
-    """Return a key as texts for JSON."""
+def key_texts(line: bytes | None, columns: Sequence[ExactColumn], key: Sequence[str]) -> tuple[str | None, ...]:
+    """Return the key of a row from its canonical line, as texts for JSON; empty for no row."""
+    if line is None:
+        return ()
+    names, found = [column.name for column in columns], fields_of(line)
+    values = [found[names.index(name)] for name in key]
     return tuple(None if value is None else value.decode("utf-8", "surrogateescape") for value in values)
 
 

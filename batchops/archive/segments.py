@@ -12,7 +12,6 @@ from batchops.archive.formats import RowFormat, SegmentFormat
 from batchops.archive.lines import RowsDigest, blocks_of
 from batchops.archive.records import SegmentRecord, key_texts
 from batchops.db.exact_columns import ExactColumn
-from batchops.db.exact_text import fields_of
 from batchops.errors import IntegrityError
 
 BLOCK = 16_384
@@ -48,11 +47,7 @@ def write_segment(
     finally:
         with suppress(FileNotFoundError):
             partial.unlink()
-    names = [column.name for column in columns]
-    places = [names.index(name) for name in key]
-    first_key, last_key = (
-        () if line is None else key_texts([fields_of(line)[place] for place in places]) for line in (first, last)
-    )
+    first_key, last_key = (key_texts(line, columns, key) for line in (first, last))
     return SegmentRecord(**(record | {"first_key": first_key, "last_key": last_key}))  # type: ignore[arg-type]  # mypy does not see into the dict
 
 
@@ -101,7 +96,7 @@ def _read_back(path: Path, rows: RowFormat, written: RowsDigest) -> dict[str, ob
     if read != written:
         raise IntegrityError(
             f"{path.name} gives back {read.rows} rows that are not the {written.rows} rows written into it.",
-            "nothing was removed; look at the disk, or use --format jsonl.",
+            "nothing was removed; look at the disk, or use another --format.",
         )
     return {"rows": read.rows, "bytes": size, "sha256": sha256, "digest": str(written), "read_back": str(read)}
 

@@ -41,7 +41,6 @@ class QueueStatus:
         self._database = database
         self._claims = database.backend.claims
         self._queue = queue
-        self._in_table = isinstance(leases, TableLeases)
         self.leases = leases
 
     def holders(self, connection: sa.Connection) -> list[Holder]:
@@ -72,6 +71,6 @@ class QueueStatus:
         return self.leases.own(name) if isinstance(self.leases, ColumnLeases) else LEASES.c[name]
 
     def _from(self, query: sa.Select[Any]) -> sa.Select[Any]:
-        if not self._in_table:
+        if isinstance(self.leases, ColumnLeases):
             return query.select_from(self._queue.table.called)
         return query.select_from(LEASES).where(LEASES.c.relation == self._queue.table.label)

@@ -157,6 +157,7 @@ def test_values_that_parquet_cannot_hold_are_named() -> None:
     with pytest.raises(InexactRowsError) as raised:
         rows.batch([*LINES, bad])
     assert raised.value.rows[0].column == "small"
+    assert "jsonl" not in raised.value.hint  # no format holds some values, such as text that is not UTF-8
 
 
 @EACH_FORMAT

@@ -18,7 +18,6 @@ from batchops.archive.manifest import ListedSegment, Manifest, TableSegments, ap
 from batchops.archive.records import ArchivedTable, SegmentRecord, Sidecar, key_texts
 from batchops.archive.segments import read_segment, sha256_of, write_segment
 from batchops.archive.spool import SUFFIX, frames, read_header
-from batchops.db.exact_text import fields_of
 from batchops.errors import IntegrityError, LockedError, NotFoundError
 from batchops.ledger import spools
 from batchops.ledger.ledger import Ledger
@@ -147,7 +146,8 @@ class Sealer:
             raise IntegrityError(
                 f"{name} is there already with other rows.", "look at who else writes there; nothing was removed."
             )
-        return SegmentRecord(rows, size, sha256, expected, str(read), _key(first, table), _key(last, table))
+        first_key, last_key = (key_texts(line, table.columns, table.key) for line in (first, last))
+        return SegmentRecord(rows, size, sha256, expected, str(read), first_key, last_key)
 
     def _lines(self, parts: Sequence[Spool]) -> Iterator[bytes]:
         for part in parts:
@@ -183,11 +183,3 @@ class Sealer:
 
 def _name(table: ArchivedTable, run: int, number: int, format: SegmentFormat) -> str:
     return (NULLED if table.nulled else "") + segment_name(table.label, run, number, format)
-
-
-def _key(line: bytes | None, table: ArchivedTable) -> tuple[str | None, ...]:
-    """Return the key of a row from its line."""
-    if line is None:
-        return ()
-    names, fields = [column.name for column in table.columns], fields_of(line)
-    return key_texts([fields[names.index(name)] for name in table.key])

@@ -9,7 +9,7 @@ import urllib3
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProtocolError, SSLError
 
 from batchops.errors import UsageError
-from batchops.outbox.sinks import Delivery, Message, Refused, SinkDownError, cloudevents, tls
+from batchops.outbox.sinks import Delivery, Message, SinkDownError, cloudevents, tls
 from batchops.outbox.sinks.address import SinkAddress, address
 from batchops.outbox.sinks.http_answers import DeliveryFault, HttpAnswer, answered, unanswered
 from batchops.outbox.sinks.http_pool import HttpBatch
@@ -57,7 +57,7 @@ class HttpSink:
     def send(self, messages: Sequence[Message]) -> Sequence[Delivery]:
         """Post each event, as many at once as there are connections."""
         self.open()
-        posting = HttpBatch(messages, self._post, self._unfit, self._connections, self._seconds)
+        posting = HttpBatch(messages, self._post, cloudevents.unfit, self._connections, self._seconds)
         try:
             return posting.deliveries(self._place)
         finally:
@@ -68,9 +68,6 @@ class HttpSink:
         if self._pool is not None:
             self._pool.clear()
         self._pool = None
-
-    def _unfit(self, message: Message) -> Refused | None:
-        return cloudevents.unfit(message)
 
     def _post(self, message: Message, seconds: float) -> HttpAnswer:
         headers, body = self._form(message, self._source)

@@ -17,10 +17,9 @@ from batchops.runtime.stop import Stop
 LONGEST_LINE_BYTES = 1_000_000
 """The most bytes of a result line."""
 SINGLY = 3
-"""Rows that are tried one by one after a program died without an answer. If it dies at each, it is broken.
-
-Also the batches with wrong answers after which a program that has never answered right counts as broken.
-"""
+"""Rows that are tried one by one after a program died without an answer. If it dies at each, it is broken."""
+MOST_WRONG = 3
+"""Batches with wrong answers, or rows of one batch without a right one, that show that a program is broken."""
 QUIET = 0.02
 """Seconds without a further line after which answers without keys count as complete."""
 CLOSE_TIMEOUT = 1.0
@@ -121,7 +120,7 @@ class ExecBatchHandler:
         """
         self._wrong += 1
         text = f"{self._argv[0]} answered {answers.wrong}"
-        if not self._right and (self._wrong >= SINGLY or (rows >= SINGLY and not answers.count)):
+        if not self._right and (self._wrong >= MOST_WRONG or (rows >= MOST_WRONG and not answers.count)):
             raise HandlerError(
                 f"{text}.", 'a result line is {"ok": true} or {"error": "why"}; messages belong on stderr.'
             )
