@@ -23,7 +23,10 @@ _NOT_YET = "nothing was delivered. See --sent, --unsent-value, --sent-value and 
 
 
 class AfterDelivery(Protocol):
-    """What happens to events that were sent: they are marked, deleted or moved."""
+    """What happens to events that were sent: they are marked, deleted or moved.
+
+    An event that is no longer unsent stays as it is: another session has changed it since it was read.
+    """
 
     def __call__(self, connection: sa.Connection, ids: Sequence[Any]) -> None:
         """Mark, delete or move the events with these ids."""
@@ -34,7 +37,7 @@ class AfterDelivery(Protocol):
 
 @dataclass(frozen=True)
 class MarkSent:
-    """Marks sent events, which stay in the outbox. An event that is marked already stays unchanged."""
+    """Marks sent events, which stay in the outbox."""
 
     outbox: Outbox
     sent: SentColumn
@@ -58,7 +61,7 @@ class DeleteSent:
 
     def __call__(self, connection: sa.Connection, ids: Sequence[Any]) -> None:
         for mine in self.outbox.among(ids):
-            connection.execute(sa.delete(self.outbox.table.called).where(mine))
+            connection.execute(sa.delete(self.outbox.table.called).where(mine, self.outbox.unsent))
 
     def needs(self) -> Iterator[tuple[Table, Needs]]:
         yield self.outbox.table, [("SELECT", ()), ("DELETE", ())]
@@ -79,10 +82,18 @@ class MoveSent:
             marks = {str(column.name): value for column, value in outbox.sent.marked()}
             values = [marks.get(str(column.name), column) for column in columns]
         names = [quoted(column.name) for column in columns]
-        for mine in outbox.among(ids):
+        for mine in outbox.among(self._still_unsent(connection, ids)):
             moved = sa.select(*values).select_from(outbox.table.called).where(mine)
             connection.execute(sa.insert(self.to.clause).from_select(names, moved))
             connection.execute(sa.delete(outbox.table.called).where(mine))
+
+    def _still_unsent(self, connection: sa.Connection, ids: Sequence[Any]) -> Sequence[Any]:
+        """Return the ids of the unsent events. Both statements then mean the same rows, whatever changes meanwhile."""
+        outbox = self.outbox
+        if outbox.sent is None:
+            return ids
+        unsent = sa.select(outbox.id_out).select_from(outbox.table.called).where(outbox.unsent)
+        return [row[0] for mine in outbox.among(ids) for row in connection.execute(unsent.where(mine))]
 
     def needs(self) -> Iterator[tuple[Table, Needs]]:
         columns = self.outbox.table.writable_names

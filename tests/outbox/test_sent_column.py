@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 import pytest
 
+from batchops.outbox.prepare import prepare_relay
+from batchops.outbox.spec import RelaySpec
+from batchops.spec.models import checked
 from tests.conftest import NewDatabase
 from tests.outbox.boxes import ID, delivered, relay
 from tests.queue.jobs import here
@@ -222,6 +225,22 @@ def test_a_status_with_a_time_beside_it_tells_when(database: Database, tmp_path:
     database.execute("UPDATE outbox SET status = 'NEW' WHERE payload = 'a'")
     assert relay(database, f"file:{tmp_path}/out", *args, "--after-delivery", "move:sent_events").code == 0
     assert database.rows("SELECT status, completed IS NOT NULL FROM sent_events") == [("OK", True)]
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("then", ["mark", "delete", "move:sent_events"])
+def test_what_others_changed_meanwhile_stays(database: Database, then: str) -> None:
+    box(database, "varchar(9)", "'new'", "'new'")
+    database.execute("CREATE TABLE sent_events AS SELECT * FROM outbox WHERE 1 = 0")
+    options = {"table": "outbox", "to": "-", "url": database.url, "sent": "status", "unsent_value": ["new"],
+               "sent_value": "sent", "after_delivery": then}  # fmt: skip
+    with prepare_relay(checked(RelaySpec, options), {}) as job:
+        database.execute("UPDATE outbox SET status = 'void' WHERE payload = 'b'")
+        with job.database.transaction() as connection:
+            job.after_delivery(connection, [1, 2])
+    left = [("a", "sent"), ("b", "void")] if then == "mark" else [("b", "void")]
+    assert database.rows("SELECT payload, status FROM outbox ORDER BY id") == left
+    assert database.rows("SELECT payload, status FROM sent_events") == ([("a", "sent")] if "move" in then else [])
 
 
 def far_from_utc(database: Database) -> str:
