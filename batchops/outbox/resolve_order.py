@@ -112,6 +112,11 @@ def _key(backend: Backend, table: Table, id_: str | None) -> str:
         raise UsageError(
             f'Table "{table.label}" has no column that is called id or event_id.', "say which one it is: --id COLUMN."
         )
+    if table.column(named).nullable:  # also a primary key's column, in SQLite
+        raise RefusedError(
+            f'Column "{named}" of table "{table.label}" may be NULL, so it does not identify every event.',
+            f"make {named} NOT NULL, with a primary key or unique index, or name another column: --id COLUMN.",
+        )
     raise RefusedError(
         f'Table "{table.label}" has no primary key or unique index on "{named}".', f"add a unique index on {named}."
     )

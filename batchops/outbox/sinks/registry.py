@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from batchops.db.url_references import fetch
-from batchops.errors import UsageError
+from batchops.errors import UsageError, nearest
 from batchops.outbox.sinks import Sink
 
 
@@ -26,6 +26,8 @@ SCHEMES = {
     "https": _HTTP, "file": _FILE, "-": _FILE,
 }  # fmt: skip
 """The kind of sink for each URL scheme. Each module has a function `sink(url, environ)`."""
+_OTHER_NAMES = {"rabbitmq": "amqp", "rabbit": "amqp", "jetstream": "nats", "webhook": "https"}
+"""What users may call a kind of sink, and its scheme."""
 
 
 def sink_of(url: str, environ: Mapping[str, str]) -> Sink:
@@ -39,10 +41,18 @@ def sink_of(url: str, environ: Mapping[str, str]) -> Sink:
     scheme = "-" if url == "-" else url.partition(":")[0].lower() if ":" in url else ""
     kind = SCHEMES.get(scheme)
     if kind is None or not (kind is _FILE or "://" in url):
-        known = ", ".join(map(_spelled, SCHEMES))
-        raise UsageError("--to: batchops does not know this destination.", f"there are {known}.")
+        raise UsageError("--to: batchops does not know this destination.", _hint(url))
     found: Sink = _module(kind, scheme).sink(url, environ)
     return found
+
+
+def _hint(url: str) -> str:
+    """Return how to write the address; of `url` it names at most a known scheme, as the rest may be a secret."""
+    known = f"there are {', '.join(map(_spelled, SCHEMES))}."
+    scheme, colon, _ = url.lower().partition(":")
+    if meant := _OTHER_NAMES.get(scheme) or nearest(scheme, (name for name in SCHEMES if name != "-")):
+        return f"did you mean {_spelled(meant)}? T{known[1:]}"
+    return known if colon else f"a file is written as file:PATH; {known}"
 
 
 def _spelled(scheme: str) -> str:

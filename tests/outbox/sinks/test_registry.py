@@ -17,6 +17,18 @@ def test_no_destination(url: str) -> None:
     assert "Traceback" not in raised.value.message
 
 
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [("rabbitmq://h/", "mean amqp://?"), ("kafak://h", "mean kafka://?"), ("redis:/h", "mean redis://?"),
+     ("out.jsonl", "file:PATH"), ("kafka", "mean kafka://?"), ("ann:secret@h", "there are kafka://")],
+)  # fmt: skip
+def test_an_address_that_is_nearly_one(url: str, hint: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        sink_of(url, {})
+    assert hint in raised.value.hint
+    assert "secret" not in raised.value.hint
+
+
 def test_the_address_can_be_kept_elsewhere() -> None:
     sink_of("env:TO", {"TO": "https://ann:secret@localhost/x"}).close()
     sink_of("cmd:echo https://localhost/x", {"PATH": "/bin:/usr/bin"}).close()
