@@ -114,11 +114,16 @@ class EventSource:
     ) -> Sequence[Sequence[Any]]:  # fmt: skip
         """Return the first rows, at most that many, and no more than the limit in bytes allows."""
 
-        def sizes(most: int) -> Sequence[int]:
-            asked = self._query(most, where).with_only_columns(self._limit.of_row.label("bytes"))
-            return [row[0] for row in _rows(connection, asked)]
+        def bytes_of(most: int) -> sa.Select[Any]:
+            return self._query(most, where).with_only_columns(self._limit.of_row.label("bytes"))
 
-        return _rows(connection, self._query(self._limit.rows(rows, sizes), where))
+        def sizes(most: int) -> Sequence[int]:
+            return [row[0] for row in _rows(connection, bytes_of(most))]
+
+        def total(most: int) -> int:
+            return int(connection.scalar(sa.select(sa.func.sum(bytes_of(most).subquery().c.bytes))) or 0)
+
+        return _rows(connection, self._query(self._limit.rows(rows, sizes, total), where))
 
     def _query(self, rows: int, where: Sequence[sa.ColumnElement[bool]]) -> sa.Select[Any]:
         return unsent_events(self._outbox, self._mapper, self._failures, rows, [*where, *self._of_my_shards()])

@@ -11,6 +11,9 @@ from batchops.spec.parsers import size
 MB = 10**6
 
 
+MIXED = [100] * 5_000 + [3 * MB] * 10 + [100] * 5_000
+
+
 class Table:
     """Rows of these sizes, read from the front; notes how many it was asked about."""
 
@@ -53,6 +56,22 @@ def test_small_rows_come_as_many_as_were_asked_for() -> None:
     table, bound = Table([100] * 5_000), limit(16 * MB)
     assert [len(table.read(bound, 1_000)) for _ in range(5)] == [1_000] * 5
     assert table.asked == [32, 256, 1_000, 1_000, 1_000, 1_000, 1_000]
+
+
+def test_where_all_probably_fit_one_number_is_asked_for() -> None:
+    plain, summed, totals = Table(MIXED), Table(MIXED), list[int]()
+    each, first = limit(16 * MB), limit(16 * MB)
+
+    def total(most: int) -> int:
+        totals.append(most)
+        return sum(summed.left[:most])
+
+    while plain.left:
+        rows = first.rows(1_000, summed.sizes, total)
+        read, summed.left = summed.left[:rows], summed.left[rows:]
+        assert read == plain.read(each, 1_000)
+    assert len(totals) >= 3, "where it said that not all fit, their sizes were asked for"
+    assert len(summed.asked) < len(plain.asked) - 2
 
 
 def test_a_mixture_is_bound_however_it_begins() -> None:
