@@ -15,7 +15,6 @@ from batchops.db.exact_text import unescape
 
 Spell = Callable[[Any], Any]
 
-_SPECIAL = "[\\\\\x08-\x0d]"
 _ESCAPES = (("\\", "\\\\"), ("\b", "\\b"), ("\f", "\\f"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"), ("\v", "\\v"))
 _DASHED = (8, 12, 16, 20)
 """The positions of the digits of a UUID that follow a dash."""
@@ -61,7 +60,10 @@ class ArrowRows:
 
     def lines(self, batch: Any) -> list[bytes]:
         """Return the canonical lines of a record batch."""
-        texts = [_escaped(how.write(array)) for how, array in zip(self._spellings, batch.columns, strict=True)]
+        texts = []
+        for column, how, array in zip(self._columns, self._spellings, batch.columns, strict=True):
+            text = how.write(array)
+            texts.append(_escaped(text) if column.kind in _ESCAPED else text)
         joined = pc.binary_join_element_wise(*texts, "\t", null_handling="replace", null_replacement="\\N")
         return joined.cast(pa.binary()).to_pylist() if len(texts) else [b""] * batch.num_rows
 
@@ -86,7 +88,8 @@ class ArrowRows:
         names = self._names if places is None else [self._names[place] for place in places]
         if not lines or not names:
             return [pa.array([], pa.binary()) for _ in names]
-        block = pa.py_buffer(b"\n".join(lines) + b"\n")
+        joined = b"\n".join(lines) + b"\n"
+        block = pa.py_buffer(joined)
         convert = csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.binary()), null_values=["\\N"], strings_can_be_null=True,
             include_columns=names,
@@ -95,7 +98,8 @@ class ArrowRows:
         table = csv.read_csv(pa.BufferReader(block), options, self._parse, convert)
         if table.num_rows != len(lines):
             raise ValueError(f"{len(lines)} lines were {table.num_rows} rows")
-        return [_unescaped(_whole(table.column(name))) for name in names]
+        texts = [_whole(table.column(name)) for name in names]
+        return [*map(_unescaped, texts)] if b"\\" in joined else texts
 
     def _failing(self, place: int, texts: Any) -> list[InexactRow]:
         """Return the values of a column that are not exact, by a trial of each."""
@@ -121,13 +125,19 @@ SURE = frozenset((
 """Kinds whose values always convert back to the same text, if they are UTF-8."""
 
 
+_ESCAPED = frozenset((ExactKind.BYTES, ExactKind.TEXT, ExactKind.TAGGED))
+"""Kinds whose texts may have characters to escape."""
+
+
 def _all_match(texts: Any, pattern: str) -> bool:
     return pc.all(pc.match_substring_regex(texts, pattern)).as_py() is not False
 
 
 def _all_utf8(lines: Sequence[bytes]) -> bool:
+    text = b"\n".join(lines)
     try:
-        b"\n".join(lines).decode()
+        if not text.isascii():
+            text.decode()
     except UnicodeDecodeError:
         return False
     return True
@@ -159,10 +169,11 @@ def _unescaped(texts: Any) -> Any:
 
 
 def _escaped(texts: Any) -> Any:
-    if not pc.any(pc.match_substring_regex(texts, _SPECIAL)).as_py():
-        return texts
-    for plain, escape in _ESCAPES:
-        texts = pc.replace_substring(texts, plain, escape)
+    data = texts.buffers()[2]
+    there = data.to_pybytes() if data is not None else b""
+    for plain, escape in _ESCAPES:  # the backslash first, which the others bring
+        if plain.encode() in there:
+            texts = pc.replace_substring(texts, plain, escape)
     return texts
 
 

@@ -13,6 +13,9 @@ from batchops.db.exact_columns import ExactColumn
 
 BLOCK = 8_192
 """Rows that are read at a time."""
+_DICTIONARY = 16 << 10
+"""The most bytes of a column's dictionary in a row group. A larger dictionary takes longer to write, and the file is
+larger too: zstd compresses the plain values better."""
 
 
 class Parquet:
@@ -23,8 +26,11 @@ class Parquet:
         self._compression = compression
 
     def writer(self, file: BinaryIO) -> "ParquetWriter":
-        options = {"compression": self._compression, "write_page_checksum": True}
-        return ParquetWriter(self._rows, pq.ParquetWriter(file, self._rows.schema, **options))
+        made = pq.ParquetWriter(
+            file, self._rows.schema, compression=self._compression, write_page_checksum=True,
+            dictionary_pagesize_limit=_DICTIONARY,
+        )  # fmt: skip
+        return ParquetWriter(self._rows, made)
 
     def read(self, file: BinaryIO) -> Iterator[list[bytes]]:
         try:
