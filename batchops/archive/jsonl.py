@@ -21,6 +21,9 @@ _CONTROLS = bytes({*range(0x20)} - {*b"\t\n"})
 """Control characters that a line may hold and a JSON text may not. Line ends only separate the joined fields."""
 _CONTROL = re.compile(b"[%b]" % re.escape(_CONTROLS))
 _ESCAPED = re.compile(rb"\\.")
+_NAME = re.compile(r"\w+")
+_OTHERWISE = (b"\\", b"\t", b"null")
+"""What a block may hold only if each of its values is read by itself."""
 _OTHER = re.compile(rb"\\[^bfnrt\"]")
 """Matches an escape that no canonical line has, in a record without its escaped backslashes."""
 
@@ -43,6 +46,7 @@ class _Records:
             for start, column in zip(self._starts, self._columns, strict=True)
         ]
         self._record = re.compile(rb"(?m)^%b\}\n" % b"".join(values))
+        self._between = _between(columns)
         self._read = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_no_number).decode
 
     def of(self, lines: Sequence[bytes]) -> bytes:
@@ -57,12 +61,25 @@ class _Records:
         return b"".join([template % row for row in zip(*columns, strict=True)])
 
     def lines(self, text: bytes) -> Sequence[bytes]:
+        if self._between and not any(word in text for word in _OTHERWISE) and (lines := self._plain(text)):
+            return lines
         found = self._record.findall(text)
         if len(found) != text.count(b"\n") or _OTHER.search(text.replace(b"\\\\", b"")):
             return [self._line(record) for record in text[:-1].split(b"\n")]
         rows = found if len(self._names) > 1 else [(value,) for value in found]
         columns = [column.fields(values) for column, values in zip(self._columns, zip(*rows, strict=True), strict=True)]
         return [*map(b"\t".join, zip(*columns, strict=True))]
+
+    def _plain(self, text: bytes) -> Sequence[bytes] | None:
+        """Return the lines of records whose quotes all begin or end a text; None if a record differs."""
+        first, *between, last = self._between
+        if not (text.startswith(first) and text.endswith(last)):
+            return None
+        for part in between:
+            text = text.replace(part, b"\t")
+        text = text[len(first) : -len(last)].replace(last + first, b"\n")
+        lines = text.split(b"\n")
+        return None if b'"' in text or text.count(b"\t") != len(between) * len(lines) else lines
 
     def _line(self, record: bytes) -> bytes:
         values = self._read(record.decode())
@@ -130,6 +147,18 @@ class _Plain:
         return [
             _MEANT.get(value) or (_Texts().fields((value,))[0] if value.startswith(b'"') else value) for value in values
         ]
+
+
+def _between(columns: Sequence[ExactColumn]) -> Sequence[bytes]:
+    """Return the texts before, between and after the values of a record; none if values are written in other words."""
+    if not all(_NAME.fullmatch(column.name) and _plain(column) != _LETTER for column in columns):
+        return ()
+    before, parts = b"{", list[bytes]()
+    for column in columns:
+        quote = b"" if _plain(column) else b'"'
+        parts.append(b'%b"%b":%b' % (before, column.name.encode(), quote))
+        before = quote + b","
+    return (*parts, before[:-1] + b"}\n")
 
 
 def _plain(column: ExactColumn) -> bytes | None:

@@ -101,6 +101,8 @@ def columns_of(lines: Sequence[bytes], count: int) -> list[list[bytes]]:
 
 
 def _is_text(data: bytes) -> bool:
+    if data.isascii():
+        return True
     try:
         data.decode()
     except UnicodeDecodeError:
