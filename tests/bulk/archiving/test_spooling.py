@@ -120,7 +120,7 @@ def test_few_wide_rows_are_held_at_once(
     assert done.code == 0, done
     assert len(rows_in(tmp_path / "a")) == 42
     print(f"{name}, {format}: {int(peak.read_text()) // 1024} MB at the most")
-    assert int(peak.read_text()) < 600 * 1024
+    assert int(peak.read_text()) < 250 * 1024
 
 
 @pytest.mark.in_turn
