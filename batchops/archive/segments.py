@@ -5,9 +5,9 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
-from batchops.archive.durable import create, put_in_place
+from batchops.archive.durable import put_in_place
 from batchops.archive.formats import RowFormat, SegmentFormat
 from batchops.archive.lines import RowsDigest, blocks_of
 from batchops.archive.records import SegmentRecord, key_texts
@@ -15,8 +15,8 @@ from batchops.db.exact_columns import ExactColumn
 from batchops.errors import IntegrityError
 
 BLOCK = 16_384
-"""The most rows of a block, which is a row group in Parquet."""
-BLOCK_BYTES = 8 << 20
+"""The rows of a block, which is a row group in Parquet."""
+BLOCK_BYTES = 4 << 20
 _PART = 1 << 20
 
 
@@ -38,17 +38,78 @@ def write_segment(
     """
     if path.exists():
         raise FileExistsError(path)
-    rows, partial = format.of(columns), path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.partial")
-    try:
-        with create(partial) as file:
-            written, first, last = _write(lines, rows, file, known)
-        record = _read_back(partial, rows, written)
-        put_in_place(partial, path)
-    finally:
-        with suppress(FileNotFoundError):
-            partial.unlink()
-    first_key, last_key = (key_texts(line, columns, key) for line in (first, last))
-    return SegmentRecord(**(record | {"first_key": first_key, "last_key": last_key}))  # type: ignore[arg-type]  # mypy does not see into the dict
+    digest = RowsDigest()
+    with SegmentDraft(path.with_name(f".{path.name}"), columns, format, key) as draft:
+        for block in blocks_of(lines, BLOCK, BLOCK_BYTES):
+            if known is None:
+                digest.add(block)
+            draft.add(block)
+        return draft.finish(path, known or digest)
+
+
+class SegmentDraft:
+    """Writes the file of a segment, which proves nothing before `finish` has read it back.
+
+    As a context manager it removes the file, unless it is finished.
+    """
+
+    def __init__(
+        self, path: Path, columns: Sequence[ExactColumn], format: SegmentFormat, key: Sequence[str] = ()
+    ) -> None:  # fmt: skip
+        """`path`: the file's, whose name gets an ending that no other file has."""
+        self.format = format
+        self._columns, self._key = tuple(columns), tuple(key)
+        self._rows = format.of(columns)
+        self._path = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}.partial")
+        self._file = self._path.open("xb")
+        self._writer = self._rows.writer(self._file)
+        self._block, self._size = list[bytes](), 0
+        self._first: bytes | None = None
+        self._last: bytes | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()
+
+    def add(self, lines: Sequence[bytes]) -> None:
+        """Write lines after the earlier ones; raise InexactRowsError for rows that the format cannot hold exactly."""
+        if lines:
+            self._first, self._last = (lines[0] if self._first is None else self._first), lines[-1]
+        self._block += lines
+        self._size += sum(map(len, lines))
+        if len(self._block) >= BLOCK or self._size >= BLOCK_BYTES:
+            self._write_block()
+
+    def finish(self, path: Path, known: RowsDigest) -> SegmentRecord:
+        """Make the file durable, read it back, move it to `path`, and return its record.
+
+        `known`: the digest of the rows, computed when they came from the database. Raise IntegrityError if other rows
+        are read back.
+        """
+        if self._block:
+            self._write_block()
+        self._writer.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        record = _read_back(self._path, self._rows, known)
+        put_in_place(self._path, path)
+        first, last = (key_texts(line, self._columns, self._key) for line in (self._first, self._last))
+        return SegmentRecord(**(record | {"first_key": first, "last_key": last}))  # type: ignore[arg-type]  # mypy does not see into the dict
+
+    def discard(self) -> None:
+        """Remove the file, unless it is finished."""
+        if not self._file.closed:
+            with suppress(Exception):  # else it would be closed later, after its file
+                self._writer.close()
+            self._file.close()
+        self._path.unlink(missing_ok=True)
+
+    def _write_block(self) -> None:
+        block, self._block, self._size = self._block, [], 0
+        self._writer.write(block)
 
 
 def read_segment(file: BinaryIO, columns: Sequence[ExactColumn], format: SegmentFormat) -> Iterator[list[bytes]]:
@@ -62,27 +123,6 @@ def sha256_of(file: BinaryIO) -> str:
     while part := file.read(_PART):
         digest.update(part)
     return digest.hexdigest()
-
-
-def _write(
-    lines: Iterable[bytes], rows: RowFormat, file: BinaryIO, known: RowsDigest | None
-) -> tuple[RowsDigest, bytes | None, bytes | None]:  # fmt: skip
-    """Write the lines; return their digest, the first line and the last."""
-    digest, first, last = RowsDigest(), None, None
-    writer = rows.writer(file)
-    try:
-        for block in blocks_of(lines, BLOCK, BLOCK_BYTES):
-            if known is None:
-                digest.add(block)
-            first = block[0] if first is None else first
-            last = block[-1]
-            writer.write(block)
-    except BaseException:
-        with suppress(Exception):  # else it would be closed later, after its file
-            writer.close()
-        raise
-    writer.close()
-    return known or digest, first, last
 
 
 def _read_back(path: Path, rows: RowFormat, written: RowsDigest) -> dict[str, object]:

@@ -86,13 +86,16 @@ def read_header(path: Path) -> dict[str, Any]:
         return _header(path, file)
 
 
-def frames(path: Path, length: int | None = None) -> Iterator[Frame]:
+def frames(path: Path, length: int | None = None, after: int = 0) -> Iterator[Frame]:
     """Yield the frames up to `length`, or without it up to the last whole one.
 
     Raise IntegrityError if a frame before `length` is damaged.
+
+    `after`: the end of a frame; the frames behind it are the first.
     """
     with path.open("rb") as file:
         _header(path, file)
+        file.seek(max(after, file.tell()))
         while length is None or file.tell() < length:
             start = file.tell()
             frame = _frame(file)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,8 +15,9 @@ from batchops.archive.layout import NULLED, record_name, segment_name
 from batchops.archive.lines import RowsDigest
 from batchops.archive.manifest import ListedSegment, Manifest, TableSegments, append_manifest, listed_of, manifests
 from batchops.archive.records import ArchivedTable, SegmentRecord, Sidecar, key_texts
-from batchops.archive.segments import read_segment, sha256_of, write_segment
-from batchops.archive.spool import SUFFIX, frames, read_header
+from batchops.archive.segments import read_segment, sha256_of
+from batchops.archive.spool import SUFFIX
+from batchops.bulk.archiving.drafts import Drafts, described
 from batchops.errors import IntegrityError, LockedError, NotFoundError
 from batchops.ledger import spools
 from batchops.ledger.ledger import Ledger
@@ -33,8 +33,7 @@ class Sealer:
     ledger: Ledger
     held: Lease
     destination: Destination
-    folder: Path
-    """The folder of the spools."""
+    drafts: Drafts
     about: dict[str, Any]
     """What a manifest says besides its segments."""
 
@@ -49,9 +48,7 @@ class Sealer:
         if number is None:
             with self.fenced() as connection:
                 number = spools.assign(connection, self.ledger, run, parts)
-        header = read_header(self.path(parts[0]))
-        table = ArchivedTable.of(header)
-        format = SegmentFormat(**header["format"])
+        table, format = described(self.drafts.path(parts[0]))
         name = _name(table, run, number, format)
         try:
             record = self._placed(name, table, format, parts)
@@ -108,7 +105,7 @@ class Sealer:
         with self.ledger.database.reading() as connection:
             known = spools.names_of(connection, self.ledger, run)
             waiting = {spool.name for spool in spools.unsealed(connection, self.ledger, self.held.job)}
-        for path in self.folder.glob(f"{run}-*{SUFFIX}"):
+        for path in self.drafts.folder.glob(f"{run}-*{SUFFIX}"):
             if path.stem not in known or path.stem not in waiting:
                 path.unlink(missing_ok=True)
 
@@ -124,9 +121,8 @@ class Sealer:
         except NotFoundError:
             made = self.destination.staging() / f"{self.held.token}-{name.replace('/', '_')}"
             made.unlink(missing_ok=True)
-            record = write_segment(
-                self._lines(parts), table.columns, format, made, table.key, RowsDigest(expected, rows)
-            )
+            with self.drafts.complete(parts, table, format) as draft:
+                record = draft.finish(made, RowsDigest(expected, rows))
             self.destination.publish(made, name)
             return record
         return self._as_it_lies(name, table, rows, expected)
@@ -149,25 +145,10 @@ class Sealer:
         first_key, last_key = (key_texts(line, table.columns, table.key) for line in (first, last))
         return SegmentRecord(rows, size, sha256, expected, str(read), first_key, last_key)
 
-    def _lines(self, parts: Sequence[Spool]) -> Iterator[bytes]:
-        for part in parts:
-            for frame in frames(self.path(part), part.length):
-                yield from frame.lines
-
-    def path(self, spool: Spool) -> Path:
-        """Return the spool's file; IntegrityError if it is gone."""
-        path = self.folder / f"{spool.name}{SUFFIX}"
-        if not path.exists():
-            raise IntegrityError(
-                f"Spool {path} is gone, which holds {spool.rows:,} rows that were deleted.",
-                "run the command on the host, and with the folder, that it was run with before.",
-            )
-        return path
-
     def _remove(self, parts: Sequence[Spool]) -> None:
         for part in parts:
             with suppress(OSError):  # what is sealed is removed by the next run too
-                (self.folder / f"{part.name}{SUFFIX}").unlink(missing_ok=True)
+                (self.drafts.folder / f"{part.name}{SUFFIX}").unlink(missing_ok=True)
 
     @contextmanager
     def fenced(self) -> Iterator[sa.Connection]:

@@ -55,6 +55,8 @@ class Spooling:
     """All tables whose rows, or values, are archived; the one that the user named comes first."""
     folder: Path
     segment_size: int
+    grown: Callable[[Spool], None]
+    """Told of a spool as far as it is committed."""
     full: Callable[[Spool], None]
     """Called with a spool that nobody writes to any more."""
     wait: Callable[[], None]
@@ -216,6 +218,8 @@ class TableSpools:
         self._file.length = self._spool.length
         if self._spool.length >= self._own.segment_size:
             self.leave()
+        else:
+            self._own.grown(self._spool)
 
     def undone(self) -> None:
         """Leave the spool: the ledger tells how much of it counts."""

@@ -12,6 +12,7 @@ from batchops.archive.formats import RowFormat, SegmentFormat
 from batchops.archive.ownership import DestinationOwner, claim
 from batchops.archive.records import ArchivedTable
 from batchops.archive.s3 import S3Destination
+from batchops.bulk.archiving.drafts import Drafts
 from batchops.bulk.archiving.same_columns import refuse_other_columns
 from batchops.bulk.archiving.sealing import Sealer
 from batchops.bulk.archiving.uploaded_rows import UploadedRows, UploadedSelection
@@ -71,7 +72,8 @@ class BucketArchive:
             database_id = ledger.database_id(connection)
         owner = DestinationOwner(database_id, "", database.address.name, self.server)
         about = self.about | {"database": asdict(owner), "started": run.started_at}
-        sealer = Sealer(ledger, held, self.destination, Path(), about)  # it has no spools of its own
+        drafts = Drafts(Path(), self.destination)  # it has no spools of its own
+        sealer = Sealer(ledger, held, self.destination, drafts, about)
         opened = OpenBucket(self, sealer, database, run)
         retrying(self.retry_seconds, lambda: claim(self.destination, owner))
         retrying(self.retry_seconds, opened.settle_left)

@@ -13,6 +13,7 @@ from batchops.archive.formats import SegmentFormat
 from batchops.archive.layout import STAGING
 from batchops.archive.ownership import DestinationOwner, claim, this_host
 from batchops.archive.spool import FOLDER, read_header
+from batchops.bulk.archiving.drafts import Drafts, draft_files
 from batchops.bulk.archiving.planned_tables import PlannedTable
 from batchops.bulk.archiving.sealing import Sealer
 from batchops.bulk.archiving.spooling import SpooledTable, SpoolExecution, Spooling, cannot_write
@@ -69,7 +70,8 @@ class FolderArchive:
         except OSError as error:
             raise cannot_write(self.path, error) from error
         about = self.about | {"database": asdict(owner), "started": run.started_at}
-        return OpenFolder(self, Sealer(ledger, held, destination, folder, about), database, run)
+        sealer = Sealer(ledger, held, destination, Drafts(folder, destination), about)
+        return OpenFolder(self, sealer, database, run)
 
 
 class OpenFolder:
@@ -82,6 +84,7 @@ class OpenFolder:
         self._executions: list[SpoolExecution] = []
         self._thread = ThreadPoolExecutor(1, "batchops-seal")
         self._sealing: list[Future[int]] = []
+        self._following: Future[None] | None = None
         lines = database.backend.row_lines
         assert lines is not None  # the plan refuses a database without it
         family = database.backend.exact_columns.family
@@ -94,8 +97,8 @@ class OpenFolder:
             for one in archive.tables
         ]  # fmt: skip
         self._spooling = Spooling(
-            database, sealer.ledger, lines, spooled, sealer.folder, archive.segment_size, self._full,
-            self._wait_for_sealing,
+            database, sealer.ledger, lines, spooled, sealer.drafts.folder, archive.segment_size, self._grown,
+            self._full, self._wait_for_sealing,
         )  # fmt: skip
 
     def found_by(self, strategy: Strategy) -> Strategy:
@@ -127,6 +130,7 @@ class OpenFolder:
             return Ending(failed.reason, failed.exit, Failure(failed.error.code, message, hint))
         finally:
             self._thread.shutdown()
+            self._sealer.drafts.discard()
         return ending
 
     def archived(self) -> Archived:
@@ -148,6 +152,11 @@ class OpenFolder:
         root, *children = self._archive.tables
         return f"--of-run {self._run.run}" if children else f"--table {root.table.label}"
 
+    def _grown(self, spool: Spool) -> None:
+        """Write the rows of a spool to its draft, unless an earlier call is still at work."""
+        if self._following is None or self._following.done():
+            self._following = self._thread.submit(self._sealer.drafts.follow, spool)
+
     def _full(self, spool: Spool) -> None:
         """Seal a spool of this process beside the batches; one that is small is left for the end."""
         if spool.length >= self._archive.segment_size:
@@ -165,6 +174,8 @@ class OpenFolder:
             raise cannot_write(self._archive.path, error) from error
 
     def _finish(self) -> None:
+        if self._following is not None:
+            self._following.result()
         while self._sealing:
             self._sealing.pop(0).result()
         runs = {self._run.run}
@@ -174,8 +185,9 @@ class OpenFolder:
         for run in sorted(runs):
             self._sealer.list_run(run)
             self._sealer.remove_unknown(run)
-            for left in (self._archive.path / STAGING).glob(f"*_run-{run:06}_{'[0-9]' * 6}.*"):
-                left.unlink(missing_ok=True)  # of a process that died while it wrote a file
+            for files in (f"*_run-{run:06}_{'[0-9]' * 6}.*", draft_files(run)):
+                for left in (self._archive.path / STAGING).glob(files):
+                    left.unlink(missing_ok=True)  # of a process that died while it wrote a file
         with suppress(OSError):  # another run on this destination may be at work there
             (self._archive.path / STAGING).rmdir()
 
@@ -188,7 +200,7 @@ class OpenFolder:
                 groups.append((run, parts))
                 continue
             (spool,) = parts
-            group = alike.setdefault((run, repr(read_header(self._sealer.path(spool)))), [])
+            group = alike.setdefault((run, repr(read_header(self._sealer.drafts.path(spool)))), [])
             group.append(spool)
             if sum(one.length for one in group) >= self._archive.segment_size:
                 groups.append((run, [*group]))

@@ -12,8 +12,11 @@ import pytest
 
 from batchops.archive.compressed import compressing, reading_compressed
 from batchops.archive.destination import FolderDestination
-from batchops.archive.spool import frames, read_header
+from batchops.archive.formats import SegmentFormat
+from batchops.archive.records import ArchivedTable
+from batchops.archive.spool import frames
 from batchops.archive.text_rows import TextRows
+from batchops.bulk.archiving.drafts import described
 from tests.bulk.archiving.archived import rows_in, spools_in
 from tests.command import Result, here
 from tests.services.database import Database
@@ -126,11 +129,11 @@ def test_what_a_dead_process_was_writing_does_not_stay(filled: Database, tmp_pat
 def test_who_has_lost_the_lease_seals_nothing(filled: Database, tmp_path: Path) -> None:
     """As a process that was stopped past its lease, once all rows are in its spools."""
 
-    def taken_over(path: Path) -> dict[str, Any]:
+    def taken_over(path: Path) -> tuple[ArchivedTable, SegmentFormat]:
         filled.execute("UPDATE batchops_lease SET token = 'of another'")
-        return read_header(path)
+        return described(path)
 
-    with patch("batchops.bulk.archiving.sealing.read_header", taken_over):
+    with patch("batchops.bulk.archiving.sealing.described", taken_over):
         done = archive(filled, tmp_path)
     assert (done.code, done.json()["reason"], done.json()["segments"], len(spools_in(tmp_path))) == (11, "locked", 0, 1)
     assert not (tmp_path / "manifests").exists()
