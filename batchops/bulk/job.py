@@ -17,7 +17,7 @@ from batchops.bulk.plan.cost import MOST_LOG
 from batchops.bulk.plan.plan import BulkPlan
 from batchops.bulk.plan.referenced_rows import ExcludedCount, count_excluded
 from batchops.bulk.previous_run import PreviousRun
-from batchops.bulk.replan import ReadMeter, another_strategy
+from batchops.bulk.replan import ReadMeter, another_strategy, as_before
 from batchops.bulk.rows_left import left_of
 from batchops.bulk.rows_out import OpenOut, RowsOut
 from batchops.bulk.run_events import already_done, ended, started
@@ -229,7 +229,7 @@ def _loops(
         run = job.ledger.read(run.run)
         changed = another_strategy(job, run, frozenset(tried))
         if changed is None:
-            metered = False
+            run, metered = as_before(job, run), False
             continue
         run, strategy = changed[0], out.found_by(changed[1])
         tried.add(run.strategy)

@@ -88,6 +88,14 @@ def another_strategy(job: "BulkJob", now: Run, tried: frozenset[str]) -> tuple[R
     return None
 
 
+def as_before(job: "BulkJob", now: Run) -> Run:
+    """Return the run, which goes on where it is, with new fencing tokens: spools with the old ones are there."""
+    with job.ledger.database.transaction() as connection:
+        for worker in now.workers:
+            job.ledger.reassign(connection, worker, worker.cursor)
+        return job.ledger.one(connection, now.run)
+
+
 def _in_order() -> list[str]:
     """Return the strategies that advance with every batch; first those that read the table once, whatever matches."""
     usable = [kind for kind in STRATEGIES if not (kind.starts_over or kind.takes_ids or kind.evaluates_once)]

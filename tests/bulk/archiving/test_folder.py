@@ -7,6 +7,7 @@ from unittest.mock import patch
 
 import pytest
 
+import batchops as library
 from batchops.archive.inexact import InexactRow
 from batchops.archive.parquet import Parquet
 from batchops.archive.spool import SpoolWriter, frames
@@ -204,6 +205,20 @@ class TestRefused:
 
     def test_format_of_a_table(self, served: Database) -> None:
         assert "is for files" in self.refused(served, "t_archive", "--format", "csv", code=2)
+
+
+def test_a_run_without_another_strategy_opens_new_spools(postgresql: Database, tmp_path: Path) -> None:
+    """Each row deleted reads the whole child table, and a list of ids is followed by one strategy alone."""
+    postgresql.script("CREATE TABLE t (id integer PRIMARY KEY); CREATE TABLE k (t integer REFERENCES t (id))")
+    postgresql.execute("INSERT INTO t SELECT generate_series(1, 400)")
+    postgresql.execute("INSERT INTO k SELECT 1 FROM generate_series(1, 900)")
+    (tmp_path / "ids").write_text("".join(f"{row}\n" for row in range(2, 401)))
+    end = library.archive(
+        url=postgresql.url, table="t", ids=tmp_path / "ids", to=f"{tmp_path / 'a'}/", batch_size=20, format="jsonl",
+        allow="fk-index",
+    )  # fmt: skip
+    assert (end.reason, end.rows, postgresql.scalar("SELECT count(*) FROM t")) == ("done", 399, 1), end
+    assert len(rows_in(tmp_path / "a")) == 399
 
 
 class TestSpool:
