@@ -117,7 +117,7 @@ class CopyExecution(DirectExecution):
         before = len(self._brought)
         try:
             return super().work(connection, batch)
-        except RowRefusedError:
+        except (RowRefusedError, DBAPIError):  # a constraint that refuses rows here is still the driver's error
             while len(self._brought) > before:
                 self._take_back(self._brought[-1])
                 self._brought.pop()

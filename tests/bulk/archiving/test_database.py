@@ -128,3 +128,15 @@ def test_kills(batchops: Batchops, pair: Pair) -> None:
     assert batchops(*command, env=env).code == 0
     rows = [*source.column("SELECT id FROM t"), *there.column("SELECT id FROM old")]
     assert sorted(rows) == [*range(1, ROWS + 1)]
+
+
+def test_rows_that_are_refused_here_are_taken_back_there(new_database: NewDatabase) -> None:
+    source, there = new_database("sqlite"), new_database("sqlite")
+    source.script("CREATE TABLE t (id integer PRIMARY KEY); CREATE TABLE k (t integer REFERENCES t (id))")
+    source.script("INSERT INTO t VALUES (1), (2), (3), (4), (5); INSERT INTO k VALUES (2), (5)")
+    there.script("CREATE TABLE old (id integer PRIMARY KEY)")
+    more = ("--all-rows", "--to", "env:OTHER_URL#old", "--allow", "fk-index", "-y")
+    done = here("archive", "t", "--url", source.url, *more, env={"OTHER_URL": there.url})
+    assert done.code == 3, done
+    assert source.column("SELECT id FROM t ORDER BY id") == [2, 5]
+    assert there.column("SELECT id FROM old ORDER BY id") == [1, 3, 4]
