@@ -24,8 +24,6 @@ Written = sa.Update | sa.Delete
 class Keys(Protocol):
     """What one database can do with the keys of rows."""
 
-    row_id: str | None
-    """The hidden column that names a row inside a transaction; None where there is none."""
     row_id_moves: bool
     """Whether an UPDATE of the row changes its `row_id`."""
     limits_deletes: bool
@@ -34,6 +32,9 @@ class Keys(Protocol):
     """The cost of a row that is read in the key's order, with finding the ends of windows; read by block it costs 1."""
     longest_list: int
     """The most keys that `among` takes."""
+
+    def row_id(self, table: Table) -> str | None:
+        """Return the hidden column that names a row of the table inside a transaction; None where there is none."""
 
     def refusal(self, column: Column) -> str | None:
         """Return why this column cannot be followed as a part of a key; None where it can."""

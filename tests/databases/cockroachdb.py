@@ -34,7 +34,8 @@ class CockroachCatalog(PostgreSQLCatalog):
 
 
 class CockroachKeys(PostgreSQLKeys):
-    row_id = None
+    def row_id(self, table: Table) -> None:
+        """Return None: there is no ctid."""
 
 
 class CockroachPlanner(PostgreSQLPlanner):

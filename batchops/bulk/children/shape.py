@@ -54,7 +54,7 @@ def shape_of(backend: Backend, graph: Graph, table: Table, key: tuple[str, ...] 
     """Return the shape of a table from which rows are deleted. `key` identifies its rows; if empty, the best key."""
     key = key or named_by(table)
     if not key:
-        hidden = backend.keys.row_id
+        hidden = backend.keys.row_id(table)
         if hidden is None or not names_locked_rows(backend, graph, table):
             raise RefusedError(*no_key(graph, table, "has no primary key or unique index without NULLs"))
         key = (hidden,)
@@ -83,7 +83,7 @@ def names_locked_rows(backend: Backend, graph: Graph, table: Table) -> bool:
     setting one of their references to NULL before it deletes them.
     """
     keys = backend.keys
-    named = keys.row_id is not None and table.kind == "table" and table.lockable and not table.keys
+    named = keys.row_id(table) is not None and table.kind == "table" and table.lockable and not table.keys
     return named and not (keys.row_id_moves and any(_set_before(backend, graph, table)))
 
 

@@ -217,7 +217,7 @@ class FamilyStatements:
         return (columns[0] if len(columns) == 1 else sa.tuple_(*columns)).in_(inner)
 
     def _places(self, table: Table) -> tuple[str, ...]:
-        hidden = self._keys.row_id
+        hidden = self._keys.row_id(table)
         if hidden is None or (table.kind == "partitioned" and table.known_by):
             return table.known_by
         return ("tableoid", hidden) if table.kind == "partitioned" else (hidden,)

@@ -32,16 +32,17 @@ class LimitStrategy:
         """Return rows listed by the hidden row number if there is one; else a batch whose statement is limited."""
         if cursor.over:
             return None
-        if self._backend.keys.row_id is None:
+        row_id = self._backend.keys.row_id(self._selection.table)
+        if row_id is None:
             return Batch(self._selection, sa.true(), cursor, size.rows, limit=size.rows)
         aim = min(size.rows, self._backend.keys.longest_list)
-        select = self._ids(self._backend.keys.row_id, aim)
+        select = self._ids(row_id, aim)
         locks = self._backend.sessions.locks_rows and self._selection.table.lockable
         locking = select.with_for_update(skip_locked=size.skip_locked) if locks else select
         ids = [(row[0],) for row in connection.execute(locking)]
         short = len(ids) < aim
         locked = len(connection.execute(select).all()) - len(ids) if short and size.skip_locked else 0
-        where = self._backend.keys.among(self._selection.table, (self._backend.keys.row_id,), ids) if ids else None
+        where = self._backend.keys.among(self._selection.table, (row_id,), ids) if ids else None
         behind = cursor.finished_range() if short else cursor
         return Batch(self._selection, where, behind, len(ids), len(ids), max(0, locked))
 
@@ -87,7 +88,8 @@ class LimitStrategy:
 
 def _choose(situation: Situation) -> Choice | None:
     keys = situation.backend.keys
-    if situation.named or situation.leaves is not None or (keys.row_id is None and not keys.limits_deletes):
+    finds = keys.limits_deletes or keys.row_id(situation.selection.table) is not None
+    if situation.named or situation.leaves is not None or not finds:
         return None
     why = "no key identifies a row" if situation.wanted == AUTO else "asked for"
     return Choice(LimitStrategy.name, (), f"{why}; each batch reads again what earlier batches left behind")
@@ -100,7 +102,7 @@ STRATEGY = StrategyKind(
         chosen="for a table without a key, with --allow no-key; or with --strategy limit",
         verbs="purge",
         databases="all",
-        refusal="each batch reads again the index entries of deleted rows, so it must be requested",
+        refusal="its rows have no number that a batch could name them by",
     ),
     _choose,
     lambda target: LimitStrategy(target.backend, target.selection),

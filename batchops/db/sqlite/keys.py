@@ -140,7 +140,6 @@ def _bytes(text: str) -> Sequence[bytes]:
 class SQLiteKeys:
     """The keys of SQLite, from the functions of this module."""
 
-    row_id: str | None = "rowid"
     row_id_moves = False
     limits_deletes = False
     in_order = 1.3
@@ -155,6 +154,10 @@ class SQLiteKeys:
     among = staticmethod(among)
     by_index = staticmethod(as_it_is)
     between = staticmethod(between)
+
+    def row_id(self, table: Table) -> str | None:
+        """Return the name of the rowid that no column hides; None for a table WITHOUT ROWID."""
+        return next((key.columns[0] for key in table.keys if key.columns[0] not in table.column_names), None)
 
     def look_up(
         self, connection: sa.Connection, table: Table, names: Sequence[str], texts: Sequence[tuple[str, ...]],

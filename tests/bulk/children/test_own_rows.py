@@ -71,6 +71,18 @@ def test_rows_that_others_need_are_not_refused(database: Database) -> None:
     assert (finished.reason, finished.rows, finished.rejected) == ("incomplete", 200, 190), finished
 
 
+def test_a_table_without_rowid_sets_some_rows_to_null(sqlite: Database) -> None:
+    """More rows than fit into a batch refer to one: the first of them are found by their key."""
+    sqlite.script(
+        "CREATE TABLE c (id text PRIMARY KEY, up text REFERENCES c (id) ON DELETE SET NULL) WITHOUT ROWID;"
+        " CREATE INDEX c_up ON c (up)"
+    )
+    sqlite.insert("c", ["id", "up"], [(f"{i:02}", "00" if i else None) for i in range(20)])
+    finished = library.purge(url=sqlite.url, table="c", where="id = '00'", with_children=True, batch_size=3)
+    assert (finished.reason, finished.rows) == ("done", 1), finished
+    assert sqlite.scalar("SELECT count(*) FROM c WHERE up IS NULL") == 19
+
+
 @pytest.mark.full
 def test_rows_that_others_need_stay_with_all_above_them(database: Database) -> None:
     """The last row of each second line stays, so that the line stays; and none of them is tried again and again."""

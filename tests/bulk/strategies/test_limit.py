@@ -3,6 +3,7 @@
 import pytest
 
 import batchops as library
+from batchops.errors import RefusedError
 from tests.command import Batchops
 from tests.services.database import Database
 
@@ -74,3 +75,9 @@ def test_the_plan_says_what_it_costs(batchops: Batchops, mariadb: Database) -> N
     assert "limit" in refused.out + refused.err
     told = batchops("purge", "t", "--where", "kind = 0", "--url", mariadb.url, "-n", "--strategy", "limit")
     assert "reads again what earlier batches left behind" in told.out + told.err
+
+
+def test_a_table_without_rowid_has_nothing_to_limit_by(sqlite: Database) -> None:
+    sqlite.script("CREATE TABLE t (id integer PRIMARY KEY) WITHOUT ROWID")
+    with pytest.raises(RefusedError, match="its rows have no number"):
+        library.purge(url=sqlite.url, table="t", all_rows=True, strategy="limit")
