@@ -79,9 +79,8 @@ class IdsStrategy(KeyStrategy):
 
     def ahead(self, cursor: Cursor) -> list[sa.Select[Any]]:
         """Return a query for each chunk of the list, and for keys to be visited again."""
-        rows = [
-            one for range_ in cursor.ranges if range_.keys for one in super().ahead(replace(cursor, ranges=(range_,)))
-        ]
+        again = tuple(range_ for range_ in cursor.ranges if range_.keys)
+        rows = super().ahead(replace(cursor, ranges=again))
         for range_ in cursor.ranges:
             after = range_.after
             while not range_.keys and (chunk := self._ids.next(after, range_.upto, self._backend.keys.longest_list)):

@@ -290,3 +290,12 @@ def test_in_a_recipe(table: Database, batchops: Batchops) -> None:
     )
     result = batchops("run", "gone.toml", "--param", "file=gone.txt", "-y", "--json", env={"BATCHOPS_URL": table.url})
     assert result.json()["jobs"][0]["rows"] == 3, result
+
+
+def test_rows_to_be_visited_again_count_as_left(sqlite: Database, tmp_path: Path) -> None:
+    """A limit ends the run while the children of the first listed row are deleted."""
+    sqlite.script("CREATE TABLE p (id integer PRIMARY KEY); CREATE TABLE c (p integer REFERENCES p (id))")
+    sqlite.script("INSERT INTO p VALUES (1), (2), (3); INSERT INTO c SELECT 1 FROM p, p AS b, p AS d")
+    rows = {"table": "p", "ids": lines(tmp_path, 1, 2), "with_children": True, "allow": "fk-index", "count": True}
+    end = library.purge(url=sqlite.url, batch_size=5, max_batches=1, **rows)  # type: ignore[typeddict-item]
+    assert (end.reason, end.rows, end.left) == ("max-batches", 0, 2), end
