@@ -33,7 +33,7 @@ def document(finished: Finished) -> dict[str, object]:
     return {name: rounded(value) for name, value in ({name: values[name] for name in FIELDS} | more).items()}
 
 
-_OF_FAMILIES = ("tables", "partial", "unmatched")
+_OF_FAMILIES = ("tables", "partial", "unmatched", "ruled")
 """The fields of events that only a purge with children fills in."""
 
 
