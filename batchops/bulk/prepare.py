@@ -170,7 +170,7 @@ def _pin(
     now = without_nulls(database, now, found.table, found.key)
     selection = Selection(found.table, now.condition)
     reads = JobReads(connection, database, verb.right, found.table, found.facts, now, found.graph)
-    unstable = own_table.CHECK.name not in spec.allow and any(reads.changing())
+    unstable = own_table.CHECK.name not in spec.allow and (bool(reads.set_by_keys) or any(reads.changing()))
     situation = Situation(
         connection, database.backend, selection, found.key, not verb.removes, spec.strategy, found.ids, unstable,
         keeps_lists=ledger.in_target, named=spec.names_rows or names_rows(found, spec),

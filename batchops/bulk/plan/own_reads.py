@@ -7,7 +7,7 @@ from functools import cached_property
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from batchops.bulk.children.graph import Graph
+from batchops.bulk.children.graph import Graph, name_of
 from batchops.bulk.plan.chains import links
 from batchops.bulk.plan.pinned import Pinned
 from batchops.db.database import Database
@@ -84,6 +84,20 @@ class JobReads:
             return frozenset((table.schema, table.name) for table in self.graph.changed)
         behind = {(link.reference.child.schema, link.reference.child.name) for link in links(self) if link.changes}
         return frozenset({*behind, (self.table.schema, self.table.name)})
+
+    @cached_property
+    def set_by_keys(self) -> frozenset[str]:
+        """The columns that the condition names and that foreign keys set in rows of the table as others are deleted."""
+        if self.event != "DELETE" or self.pinned.condition is None:
+            return frozenset()
+        if self.graph is not None:
+            own = [edge for edge in self.graph.acting("null") if name_of(edge.child) == name_of(self.table)]
+            columns = [column for edge in own for column in edge.nulls]
+        else:
+            columns = [column for one in self.facts.references if one.sets_own for column in one.columns]
+        tokens = tokenize(self.pinned.condition, self.database.backend.sql_functions.dialect)
+        named = {tokens.at(i).value.casefold() for i in range(len(tokens.tokens)) if _named(tokens, i)}
+        return frozenset(column for column in columns if column.casefold() in named)
 
     def changing(self) -> Iterator[TableName]:
         """Yield the tables that the job both reads and changes, so that each batch would read something else."""

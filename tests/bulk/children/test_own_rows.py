@@ -83,6 +83,25 @@ def test_a_table_without_rowid_sets_some_rows_to_null(sqlite: Database) -> None:
     assert sqlite.scalar("SELECT count(*) FROM c WHERE up IS NULL") == 19
 
 
+@pytest.mark.parametrize("where", ["up IS NULL", "up IS NOT NULL"])
+def test_a_condition_on_a_reference_that_deletes_set_to_null_is_evaluated_once(
+    database: Database, tmp_path: Path, where: str
+) -> None:
+    """Rows that lose their parent match only then, or no longer: by "up IS NULL" each batch found the next rows."""
+    chains(database, 100, rule="SET NULL")
+    before = database.rows("SELECT id, up FROM c ORDER BY id")
+    expected = database.scalar(f"SELECT count(*) FROM c WHERE {where}")
+    job = {"url": database.url, "table": "c", "where": where, "batch_size": 7}
+    archived = library.archive(**job, with_children=True, to=f"{tmp_path}/a/", format="jsonl")
+    assert (archived.reason, archived.rows) == ("done", expected), archived
+    assert database.scalar("SELECT count(*) FROM c") == 100 - expected
+    library.restore(url=database.url, destination=tmp_path / "a")
+    assert database.rows("SELECT id, up FROM c ORDER BY id") == before
+    finished = library.purge(**job, allow=["cascades"])
+    assert (finished.reason, finished.rows) == ("done", expected), finished
+    assert database.scalar("SELECT count(*) FROM c") == 100 - expected
+
+
 @pytest.mark.full
 def test_rows_that_others_need_stay_with_all_above_them(database: Database) -> None:
     """The last row of each second line stays, so that the line stays; and none of them is tried again and again."""

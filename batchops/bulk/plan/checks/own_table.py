@@ -17,6 +17,12 @@ def _look(context: CheckContext) -> Iterator[CheckRefusal]:
         return
     for name in context.reads.changing():
         yield _finding(context, name)
+    if columns := sorted(context.reads.set_by_keys):
+        yield CheckRefusal(
+            f"The condition names {', '.join(columns)}, which a foreign key sets in other rows of "
+            f'"{context.table.label}" as rows are deleted: each batch would find other rows than one statement does.',
+            _listed_instead(context) + _keys_aside(context),
+        )
 
 
 def _finding(context: CheckContext, name: TableName) -> CheckRefusal:
