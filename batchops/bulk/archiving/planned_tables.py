@@ -7,6 +7,7 @@ from typing import Any
 from batchops.archive.formats import RowFormat, SegmentFormat
 from batchops.archive.records import ArchivedTable
 from batchops.bulk.children.graph import Edge, Graph, columns_text, name_of
+from batchops.bulk.children.shape import set_again_by
 from batchops.bulk.rows_out import Preparing
 from batchops.db.exact_columns import ExactColumn, ExactKind, refused
 from batchops.db.row_lines import RowLines
@@ -89,12 +90,6 @@ def nulled_tables(preparing: Preparing, format: SegmentFormat) -> Iterator[Plann
             found = preparing.database.backend.exact_columns.columns(preparing.connection, edge.child)
             columns = tuple(one for one in found if one.name in {*key, *edge.nulls})
             yield PlannedTable(edge.child, columns, (), format.of(columns), nulled=edge.nulls)
-
-
-def set_again_by(table: Table) -> tuple[str, ...]:
-    """Return the key by which a restore finds a row that stayed; empty if there is none without generated columns."""
-    keys = (*(key.columns for key in table.keys), table.primary)
-    return next((key for key in keys if key and {*key} <= {*table.writable_names}), ())
 
 
 def read_first(graph: Graph, table: Table) -> bool:

@@ -71,6 +71,12 @@ def named_by(table: Table) -> tuple[str, ...]:
     return table.keys[0].columns if table.keys else table.primary
 
 
+def set_again_by(table: Table) -> tuple[str, ...]:
+    """Return the key by which a restore finds a row that stayed; empty if there is none without generated columns."""
+    keys = (*(key.columns for key in table.keys), table.primary)
+    return next((key for key in keys if key and {*key} <= {*table.writable_names}), ())
+
+
 def _told_apart(backend: Backend, edge: Edge) -> bool:
     """Whether it matters which row refers to which: for the order of deletion, or to know which rows stay."""
     return edge.condition is not None or backend.foreign_keys.checks_each_row(edge.on_delete)

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from batchops.bulk.children.graph import Edge
-from batchops.bulk.children.shape import Row, Shape, named_by
+from batchops.bulk.children.shape import Row, Shape, set_again_by
 from batchops.bulk.execution import DirectRemoval, Removal
 from batchops.db.backend import Backend
 from batchops.db.table import Table, limited, quoted
@@ -168,7 +168,7 @@ class FamilyStatements:
         update = table.alone(sa.update(table.called)).values(nulls)
         if most is None:
             return self._connection.execute(update.where(*where)).rowcount, True
-        if self._removal.exact and (key := named_by(table)):
+        if self._removal.exact and (key := set_again_by(table)):
             return self._null_by_key(Shape(table, key, key), columns, update, where, most)
         if self._keys.limits_deletes:
             some = limited(update.where(*where), most)

@@ -249,6 +249,21 @@ class TestRefused:
         assert 'may not lock rows of "reviews"' not in done.out
 
 
+def test_a_reference_of_rows_without_a_key_is_set_to_null_and_not_archived(database: Database, tmp_path: Path) -> None:
+    database.script(
+        "CREATE TABLE p (id integer NOT NULL PRIMARY KEY);"
+        "CREATE TABLE k (p integer, FOREIGN KEY (p) REFERENCES p (id) ON DELETE SET NULL)"
+    )
+    database.execute(f"INSERT INTO p SELECT i FROM {numbers(database, 9)}")
+    database.execute("INSERT INTO k SELECT id FROM p")
+    done = library.archive(
+        url=database.url, table="p", where="id < 6", with_children=True, to=f"{tmp_path}/a/", format="jsonl"
+    )
+    assert (done.reason, done.rows) == ("done", 5), done
+    assert sorted(map(str, database.column("SELECT p FROM k"))) == ["6", "7", "8", "9", *["None"] * 5]
+    assert texts_in(tmp_path / "a", nulled=True) == {}
+
+
 def test_in_a_recipe(sqlite: Database, tmp_path: Path) -> None:
     shop.make(sqlite, customers=10)
     before = shop.seen(sqlite)
