@@ -180,7 +180,7 @@ def test_a_frame_that_only_the_broker_finds_too_large(
     queue: Queue, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It ends the connection without naming the event, which is found once each goes alone."""
-    monkeypatch.setattr("batchops.outbox.sinks.rabbitmq_properties._SURELY", 10**9)
+    monkeypatch.setattr("batchops.outbox.sinks.rabbitmq_properties._ALWAYS_FITS", 10**9)
     sink, sent = opened(queue.url), messages(queue, 5, keys=5)
     sent[1] = sent[1]._replace(headers={"stacktrace": "x" * 200_000})
     first = kinds(sink.send(sent))
