@@ -30,7 +30,7 @@ def postgresql(given: str | None) -> Iterator[str]:
     if given:
         yield given
         return
-    with _tuned(postgres_service.private(), POSTGRESQL) as server:
+    with _tuned(postgres_service.private(on_disk=True), POSTGRESQL) as server:
         yield server.url
 
 
@@ -40,7 +40,7 @@ def mariadb(given: str | None) -> Iterator[str]:
     if given:
         yield given
         return
-    with _tuned(mariadb_service.private(), MARIADB) as server:
+    with _tuned(mariadb_service.private(on_disk=True), MARIADB) as server:
         yield server.url
 
 

@@ -69,7 +69,7 @@ def measure(wanted: Namespace) -> bool:
 @contextmanager
 def _primary() -> Iterator[tuple[str, int]]:
     """A server with a standby; its URL and the number of its process."""
-    server = postgres.private()
+    server = postgres.private(on_disk=True)
     server.argv = [*server.argv, *servers.POSTGRESQL, "--shared_preload_libraries=pg_stat_statements"]
     with server, standby(server, "copy1"):
         yield server.url, server.pid

@@ -1,6 +1,5 @@
 """SQLite: no server, but a folder for the session's files."""
 
-import os
 import shutil
 import sqlite3
 import tempfile
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
+from tests.services.private import memory
 from tests.services.server import Found, Server
 
 NAME = "sqlite"
@@ -20,15 +20,9 @@ ROOM = 2**31
 
 
 def find() -> Found:
-    folder = tempfile.mkdtemp(prefix="batchops-", dir=_memory())
+    # In memory, if there is room: the servers do not wait for a disk either, as their fsync is off.
+    folder = tempfile.mkdtemp(prefix="batchops-", dir=memory(ROOM))
     return Server(NAME, sqlite3.sqlite_version, f"sqlite:///{folder}", "a file", lambda: shutil.rmtree(folder))
-
-
-def _memory() -> Path | None:
-    """Where files cost no wait for a disk, as the servers have their fsync off; None where there is little of it."""
-    place = Path("/dev/shm")
-    roomy = place.is_dir() and os.access(place, os.W_OK) and shutil.disk_usage(place).free > ROOM
-    return place if roomy else None
 
 
 def address(at: Server, name: str) -> str:
