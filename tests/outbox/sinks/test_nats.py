@@ -107,8 +107,11 @@ def test_killed_and_started_again(private: Callable[[str], Private], opened: Ope
 def test_a_client_that_does_not_close(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     """As where the server takes nothing any more: the thread ends all the same."""
 
-    async def hang(_: Client) -> None:
-        await asyncio.Event().wait()
+    async def hang(client: Client) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            client._transport._io_writer.transport.abort()  # the test leaves no socket behind
 
     sink = sink_of(subject.url, {})
     sink.open()
