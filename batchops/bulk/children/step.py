@@ -135,7 +135,8 @@ class FamilyStep(BulkStep):
             after = self._advanced(cursor, batch, done.rows, len(named))
             self._note(connection, after, (*named, *locked))
             self._execution.record(connection, batch, after)
-        self._searching = bool(done.refused) or self._search.expects(few.rows)
+        # Rows that were refused without a search do not call for one: what keeps them is known.
+        self._searching = (self._searching and bool(done.refused)) or self._search.expects(few.rows)
         self._pace.observe(few.rows, self._parents, batch.read, self._gone)
         return replace(
             self._recorded(after), rejected=tuple(row.as_event for row in named), size=size,
