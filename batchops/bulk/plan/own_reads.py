@@ -11,7 +11,7 @@ from batchops.bulk.children.graph import Graph, name_of
 from batchops.bulk.plan.chains import links
 from batchops.bulk.plan.pinned import Pinned
 from batchops.db.database import Database
-from batchops.db.facts import TableFacts, TableName
+from batchops.db.facts import SET_DEFAULT, SET_NULL, TableFacts, TableName
 from batchops.db.table import Table
 from batchops.sql.expression import is_default
 from batchops.sql.selection import Selection, user_sql
@@ -91,10 +91,14 @@ class JobReads:
         if self.event != "DELETE" or self.pinned.condition is None:
             return frozenset()
         if self.graph is not None:
-            own = [edge for edge in self.graph.acting("null") if name_of(edge.child) == name_of(self.table)]
-            columns = [column for edge in own for column in edge.nulls]
+            edges = [edge for edge in self.graph.acting("null") if name_of(edge.child) == name_of(self.table)]
+            columns = [column for edge in edges for column in edge.nulls]
         else:
-            columns = [column for one in self.facts.references if one.sets_own for column in one.columns]
+            sets = [
+                one.reference for one in links(self) if one.event == "DELETE" and one.action in (SET_NULL, SET_DEFAULT)
+            ]
+            own = (self.table.schema, self.table.name)
+            columns = [name for one in sets if (one.child.schema, one.child.name) == own for name in one.columns]
         tokens = tokenize(self.pinned.condition, self.database.backend.sql_functions.dialect)
         named = {tokens.at(i).value.casefold() for i in range(len(tokens.tokens)) if _named(tokens, i)}
         return frozenset(column for column in columns if column.casefold() in named)

@@ -102,6 +102,20 @@ def test_a_condition_on_a_reference_that_deletes_set_to_null_is_evaluated_once(
     assert database.scalar("SELECT count(*) FROM c") == 100 - expected
 
 
+def test_a_reference_that_deletes_set_to_null_by_way_of_another_table(postgresql: Database) -> None:
+    postgresql.script(
+        "CREATE TABLE a (id integer PRIMARY KEY, b integer);"
+        "CREATE TABLE b (id integer PRIMARY KEY, a integer REFERENCES a ON DELETE CASCADE);"
+        "ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b ON DELETE SET NULL;"
+        "CREATE INDEX ON a (b); CREATE INDEX ON b (a);"
+        "INSERT INTO a SELECT generate_series(1, 40); INSERT INTO b SELECT id, id FROM a;"
+        "UPDATE a SET b = id - 10 WHERE id > 10"
+    )
+    job = {"url": postgresql.url, "table": "a", "where": "b IS NULL", "batch_size": 3}
+    assert library.purge(**job, allow=["cascades"]).rows == 10
+    assert postgresql.scalar("SELECT count(*) FROM a WHERE b IS NULL") == 10
+
+
 @pytest.mark.full
 def test_rows_that_others_need_stay_with_all_above_them(database: Database) -> None:
     """The last row of each second line stays, so that the line stays; and none of them is tried again and again."""
