@@ -63,13 +63,9 @@ class ByteLimit:
         bounded = self._row.most is not None and wanted * self._row.most <= self.most
         return wanted <= self._asked or bounded
 
-    def cut_off(self, rows: int, total: float) -> None:
-        """Learn that a statement returned fewer rows than asked for, of `total` bytes in all.
-
-        Where that is much, more rows would not have fitted.
-        """
-        if total > self.most / 2:
-            self._asked = rows + rows // 2 + 1
+    def cut_off(self, rows: int) -> None:
+        """Learn that a statement cut off rows because only so many fitted."""
+        self._asked = rows + rows // 2 + 1
 
     def _fitting(self, sizes: Sequence[int]) -> int:
         left = self.most

@@ -37,6 +37,8 @@ class Claimable:
     columns: Sequence[sa.ColumnElement[Any]]
     """The columns to read, with their values after the claim."""
     limit: ByteLimit
+    in_order: bool
+    """Whether the candidates are in ascending order of their keys."""
 
 
 class Claiming(Protocol):

@@ -25,6 +25,8 @@ class PostgreSQLClaiming:
 
     def __init__(self, rows: Claimable) -> None:
         self._rows = rows
+        self._by_number = rows.in_order and keys.are_numbers(rows.table, rows.names)
+        """Whether the order of the rows is that of their keys as numbers, so that the server need not number them."""
         low: dict[str, sa.types.TypeEngine[Any]] = {name: sa.Text() for name in self._low(rows.names)}
         self._from_the_beginning = RepeatedStatement(self._statement, _TYPES)
         self._from_a_key = RepeatedStatement(self._statement, _TYPES | low)
@@ -39,10 +41,10 @@ class PostgreSQLClaiming:
         since = dict(zip(self._low(own.names), low or (), strict=False))
         most = float(own.limit.most)
         found = statement.rows(connection, rows=rows, token=token, seconds=seconds, most=most, **since)
-        found = sorted(found, key=itemgetter(-1))  # RETURNING does not keep the order
-        if found and len(found) < rows:
-            own.limit.cut_off(len(found), found[-1][-1])
-        return found
+        if found and not found[0][-1]:
+            own.limit.cut_off(len(found))
+        # RETURNING does not keep the order.
+        return sorted(found, key=_number if self._by_number else itemgetter(-2))
 
     def _statement(self, rows: Any, token: Any, seconds: Any, most: Any, **low: Any) -> sa.Update:
         own, table = self._rows, self._rows.table
@@ -51,13 +53,16 @@ class PostgreSQLClaiming:
         # MATERIALIZED: a plain sub-select with LIMIT may be evaluated repeatedly in a nested loop, and lock more rows.
         candidates = own.candidates(rows, tuple(low.values()) or None).with_only_columns(*key, size)
         free = _free(candidates).cte("free").prefix_with("MATERIALIZED")
-        total = sa.func.sum(free.c.size).over(rows=(None, 0)).label("total")
-        summed = sa.select(*free.c, total).select_from(free).subquery("summed")
-        same = (column == summed.c[column.name] for column in key)
+        claimed: sa.FromClause = free
+        place: list[sa.ColumnElement[Any]] = []
+        if not self._by_number:
+            claimed = sa.select(*free.c, sa.func.row_number().over().label("place")).select_from(free).subquery()
+            place = [claimed.c.place]
+        same = (column == claimed.c[column.name] for column in key)
         values = {quoted(name): value for name, value in own.values(token, seconds).items()}
-        out = [*(keys.out(table, name) for name in own.names), *own.columns, summed.c.total]
-        # The first row's total is its own size. To number the rows for that takes longer than to lock them.
-        fits = sa.or_(summed.c.total <= most, summed.c.total == summed.c.size)
+        all_fit = sa.select(sa.func.sum(free.c.size) <= most).select_from(free).scalar_subquery()
+        fits = sa.or_(all_fit, sa.tuple_(*(claimed.c[column.name] for column in key)).in_(_fitting(free, most)))
+        out = [*(keys.out(table, name) for name in own.names), *own.columns, *place, all_fit]
         update = sa.update(table.called).values(values).where(*same, fits)
         return table.alone(update.returning(*(column.label(f"c{i}") for i, column in enumerate(out))))
 
@@ -68,3 +73,20 @@ class PostgreSQLClaiming:
 
 def _free(select: sa.Select[Any]) -> sa.Select[Any]:
     return select.with_for_update(skip_locked=True)
+
+
+def _fitting(free: sa.CTE, most: Any) -> sa.Select[Any]:
+    """Return the query for the keys of the first rows that fit into `most` bytes together, at least one.
+
+    It takes longer than to lock the rows, and is evaluated only if they do not all fit.
+    """
+    total = sa.func.sum(free.c.size).over(rows=(None, 0)).label("total")
+    summed = sa.select(*free.c, total).select_from(free).subquery("summed")
+    names = [column.name for column in free.c if column.name != "size"]
+    # The first row's total is its own size.
+    fits = sa.or_(summed.c.total <= most, summed.c.total == summed.c.size)
+    return sa.select(*(summed.c[name] for name in names)).where(fits)
+
+
+def _number(row: Sequence[Any]) -> int:
+    return int(row[0])

@@ -202,7 +202,9 @@ class ColumnLeases:
             return {self._names.name(purpose): value for purpose, value in own.items()}
 
         queue, columns = self._queue, self._rows.read(self.own("attempts"))
-        claimable = Claimable(queue.table, queue.key, candidates, values, columns, self._rows.limit)
+        claimable = Claimable(
+            queue.table, queue.key, candidates, values, columns, self._rows.limit, in_order=not queue.order
+        )
         return self._claims.claiming(claimable)
 
     def own(self, purpose: str) -> sa.ColumnElement[Any]:
