@@ -71,7 +71,7 @@ def _folder(preparing: Preparing, spec: ArchiveSpec, target: Folder) -> FolderAr
     format = format_here(spec.format)
     owner = DestinationOwner(_database_id(preparing), this_host(), database.address.name, found.server.identity)
     own = read_first(found.graph, found.table) if found.graph is not None else refers_to_itself(found.facts)
-    root = PlannedTable(found.table, columns, every, format.of(columns), own)
+    root = PlannedTable(found.table, columns, every, format.of(columns), own, root=True)
     children, nulled = tuple(child_tables(preparing, format)), tuple(nulled_tables(preparing, format))
     of_children = {"children": {one.table.label: one.pinned for one in children}} if children else {}
     return FolderArchive(

@@ -12,7 +12,7 @@ from batchops.bulk.rows_out import Preparing
 from batchops.db.exact_columns import ExactColumn, ExactKind, refused
 from batchops.db.row_lines import RowLines
 from batchops.db.table import Table
-from batchops.errors import RefusedError
+from batchops.errors import RefusedError, RowRefusedError
 from batchops.ledger.resume import ContinuedRun
 from batchops.runtime.refusal import Refusal
 
@@ -32,6 +32,17 @@ class PlannedTable:
     to them, before one deletes them."""
     nulled: tuple[str, ...] = ()
     """See `ArchivedTable`."""
+    root: bool = False
+    """Whether it is the table that the user named."""
+
+    def refuse_inexact(self, lines: Sequence[bytes]) -> None:
+        """Raise RowRefusedError for a row that would come back as another."""
+        inexact = self.format.inexact(lines)
+        if inexact:
+            other = "" if self.root else f"{self.table.label}."
+            raise RowRefusedError(
+                f"{other}{inexact[0].column}: {inexact[0].reason}, and would come back as another value"
+            )
 
     def archived(self, family: str) -> ArchivedTable:
         """Return the table as its files describe it."""

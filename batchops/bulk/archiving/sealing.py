@@ -49,12 +49,12 @@ class Sealer:
             with self.fenced() as connection:
                 number = spools.assign(connection, self.ledger, run, parts)
         table, format = described(self.drafts.path(parts[0]))
-        name = _name(table, run, number, format)
+        name = name_of_segment(table, run, number, format)
         try:
             record = self._placed(name, table, format, parts)
         except InexactRowsError:  # the rows are deleted: what no check has foreseen is kept as text
             format = format_here("jsonl")
-            name = _name(table, run, number, format)
+            name = name_of_segment(table, run, number, format)
             record = self._placed(name, table, format, parts)
         self.write(record_name(name), Sidecar(name, run, table, record, kept=self.kept).dumped())
         with self.fenced() as connection:
@@ -162,5 +162,6 @@ class Sealer:
             yield connection
 
 
-def _name(table: ArchivedTable, run: int, number: int, format: SegmentFormat) -> str:
-    return (NULLED if table.nulled else "") + segment_name(table.label, run, number, format)
+def name_of_segment(table: ArchivedTable, run: int, number: int, format: SegmentFormat, token: str = "") -> str:
+    """Return the name of a segment of the table; see `segment_name`."""
+    return (NULLED if table.nulled else "") + segment_name(table.label, run, number, format, token)

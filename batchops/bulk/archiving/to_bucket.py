@@ -12,11 +12,12 @@ from batchops.archive.formats import RowFormat, SegmentFormat
 from batchops.archive.ownership import DestinationOwner, claim
 from batchops.archive.records import ArchivedTable
 from batchops.archive.s3 import S3Destination
+from batchops.bulk.archiving.copying import Copies, Copying
 from batchops.bulk.archiving.drafts import Drafts
 from batchops.bulk.archiving.same_columns import refuse_other_columns
 from batchops.bulk.archiving.sealing import Sealer
 from batchops.bulk.archiving.uploaded_rows import UploadedRows, UploadedSelection
-from batchops.bulk.archiving.uploads import Copying, Uploads
+from batchops.bulk.archiving.uploads import Uploads
 from batchops.bulk.execution import DirectExecution, Execution
 from batchops.bulk.operations import Operation
 from batchops.bulk.strategies.strategy import Batch, Strategy
@@ -94,13 +95,14 @@ class OpenBucket:
             database, archive.table, table, archive.followed, archive.segment_format, archive.format,
             archive.segment_size, archive.most_rows, _FIRST_ROWS,
         )  # fmt: skip
-        self._uploads = Uploads(copying, sealer, run.run)
+        self._uploads = Uploads(sealer, run.run, [table])
+        self._copies = Copies(copying, self._uploads)
         self._strategies: list[UploadedRows] = []
 
     def found_by(self, strategy: Strategy) -> Strategy:
         """Return a strategy whose batches are rows that are in the bucket already; `strategy` finds them before."""
         own = self._archive
-        made = UploadedRows(strategy, self._uploads, self._database.backend, own.followed, stay=own.keep)
+        made = UploadedRows(strategy, self._copies, self._uploads, self._database.backend, own.followed, stay=own.keep)
         self._strategies.append(made)
         return made
 
@@ -149,6 +151,7 @@ class OpenBucket:
     def _decided(self, selection: UploadedSelection) -> None:
         for strategy in self._strategies:
             strategy.forget(selection.segment)
+        selection.segment.rows.close()
         self._uploads.decided(selection.segment)
 
     def _finish(self) -> None:

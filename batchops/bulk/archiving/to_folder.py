@@ -16,7 +16,7 @@ from batchops.archive.spool import FOLDER, read_header
 from batchops.bulk.archiving.drafts import Drafts, draft_files
 from batchops.bulk.archiving.planned_tables import PlannedTable
 from batchops.bulk.archiving.sealing import Sealer
-from batchops.bulk.archiving.spooling import SpooledTable, SpoolExecution, Spooling, cannot_write
+from batchops.bulk.archiving.spooling import SpoolExecution, Spooling, cannot_write
 from batchops.bulk.execution import Execution
 from batchops.bulk.operations import Operation
 from batchops.bulk.strategies.strategy import Strategy
@@ -89,16 +89,9 @@ class OpenFolder:
         assert lines is not None  # the plan refuses a database without it
         family = database.backend.exact_columns.family
         about = {"run": run.run, "format": asdict(archive.segment_format)}
-        spooled = [
-            SpooledTable(
-                one.table, one.columns, one.every_column, one.format, about | one.archived(family).document(),
-                one.nulled, one.read_first,
-            )
-            for one in archive.tables
-        ]  # fmt: skip
         self._spooling = Spooling(
-            database, sealer.ledger, lines, spooled, sealer.drafts.folder, archive.segment_size, self._grown,
-            self._full, self._wait_for_sealing,
+            database, sealer.ledger, lines, archive.tables, lambda one: about | one.archived(family).document(),
+            sealer.drafts.folder, archive.segment_size, self._grown, self._full, self._wait_for_sealing,
         )  # fmt: skip
 
     def found_by(self, strategy: Strategy) -> Strategy:

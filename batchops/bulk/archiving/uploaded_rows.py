@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.bulk.archiving.copied_rows import CopiedRow, Part
-from batchops.bulk.archiving.uploads import InHand, Uploads, proof_of
+from batchops.bulk.archiving.copying import Copies, InHand, proof_of
+from batchops.bulk.archiving.uploads import Uploads
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.strategy import VISITS, Batch, Strategy
 from batchops.db.backend import Backend
@@ -45,11 +46,12 @@ class UploadedRows:
     """
 
     def __init__(
-        self, inner: Strategy, uploads: Uploads, backend: Backend, key: Sequence[str], *, stay: bool
+        self, inner: Strategy, copies: Copies, uploads: Uploads, backend: Backend, key: Sequence[str], *, stay: bool
     ) -> None:  # fmt: skip
         """`stay`: whether rows are only copied, so that none has to be found again."""
         self._stay = stay
-        self._inner, self._uploads, self._backend, self._key = inner, uploads, backend, tuple(key)
+        self._inner, self._copies, self._uploads = inner, copies, uploads
+        self._backend, self._key = backend, tuple(key)
         self.name = inner.name
         self._in_hand: dict[Range, InHand] = {}
         self.begin, self.window, self.last, self.middle = inner.begin, inner.window, inner.last, inner.middle
@@ -63,7 +65,7 @@ class UploadedRows:
             return 0.0
         range_ = _bare(cursor.ranges[0])
         if range_ not in self._in_hand:
-            copied = self._uploads.copy(self._inner, replace(cursor, ranges=(range_, *cursor.ranges[1:])))
+            copied = self._copies.copy(self._inner, replace(cursor, ranges=(range_, *cursor.ranges[1:])))
             self._in_hand[range_] = copied
         self._uploads.send(self._in_hand[range_])
         return time.perf_counter() - begun
@@ -87,8 +89,8 @@ class UploadedRows:
         if again and not given_up:
             later = Range(None, None, tuple(again), visits=range_.visits + 1, leaf=range_.leaf)
             behind = behind.revisit_later(later)
-        selection = UploadedSelection(one.table, None, segment=one, part=part, held=frozenset(same), last=last)
-        where = self._backend.keys.among(one.table, self._key, same) if same else None
+        selection = UploadedSelection(one.source, None, segment=one, part=part, held=frozenset(same), last=last)
+        where = self._backend.keys.among(one.source, self._key, same) if same else None
         read = len(part.rows) + (max(0, one.read - len(one.rows)) if last else 0)
         return Batch(
             selection, where, behind, read, len(same), locked=len(locked) if given_up else 0,
@@ -141,7 +143,7 @@ class UploadedRows:
     def _proofs(
         self, connection: sa.Connection, one: InHand, keys: Sequence[KeyValue], size: Size, *, lock: bool
     ) -> dict[KeyValue, bytes | str]:  # fmt: skip
-        backend, table = self._backend, one.table
+        backend, table = self._backend, one.source
         own = [backend.keys.out(table, name).label(f"batchops_k{i}") for i, name in enumerate(self._key)]
         proof = backend.row_lists.proof(table).label("batchops_proof")
         rows: sa.Select[Any] = table.alone(sa.select(*own, proof).select_from(table.called))
