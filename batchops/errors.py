@@ -135,6 +135,20 @@ class MarkRefusedError(BatchopsError):
     reason = "incomplete"
 
 
+class StuckError(BatchopsError):
+    """The database refuses rows that the strategy cannot pass over, so that work is left."""
+
+    exit = Exit.INCOMPLETE
+    reason = "incomplete"
+
+    def __init__(self, strategy: str, reason: str) -> None:
+        super().__init__(
+            f"The database refuses rows that the strategy {strategy} cannot pass over: {reason}. Rows behind them may "
+            "be left.",
+            "fix the cause and run it again, or add a key that identifies the rows.",
+        )
+
+
 class IntegrityError(BatchopsError):
     """The database's answers contradict each other; the batch is never retried, and a person must look at it."""
 

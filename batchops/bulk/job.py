@@ -12,7 +12,7 @@ from batchops.bulk.children.taken import ChildrenOfRun
 from batchops.bulk.droppable_partitions import Dropping
 from batchops.bulk.evaluation import evaluated, forget_list
 from batchops.bulk.maintenance import maintained, space_left, space_now
-from batchops.bulk.plan.analysis import RunStrategy
+from batchops.bulk.plan.analysis import RunStrategy, several_workers
 from batchops.bulk.plan.cost import MOST_LOG
 from batchops.bulk.plan.plan import BulkPlan
 from batchops.bulk.plan.referenced_rows import ExcludedCount, count_excluded
@@ -184,7 +184,7 @@ def _live(job: BulkJob) -> LiveSettings:
         pacing = replace(pacing, most_rows=job.plan.rate.a_batch)
     if job.plan.cost.row_log is not None:
         pacing = replace(pacing, row_bytes=job.plan.cost.row_log, most_bytes=MOST_LOG)
-    live = live_of(job.spec, pacing, job.workers, several=not job.database.backend.sessions.one_writer)
+    live = live_of(job.spec, pacing, job.workers, several=several_workers(job.database, job.route))
     if job.children is not None:
         live.limits = job.children.limited(live.limits)
     return live
@@ -245,7 +245,7 @@ def _steps(
             own, renew = step_of(job.children), heartbeat.renew_with_batch
             return own(job.database, strategy, execution, job.ledger, worker, renew, job.children)
         read_meter = ReadMeter(job.database.backend) if metered else None
-        comes_back = job.plan.verb.removes and job.plan.refers_to_itself
+        comes_back = job.route.kind.starts_over or (job.plan.verb.removes and job.plan.refers_to_itself)
         return BulkStep(
             job.database, strategy, execution, job.ledger, worker, read_meter,
             heartbeat.renew_with_batch, comes_back=comes_back,

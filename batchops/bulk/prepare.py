@@ -10,7 +10,7 @@ from batchops.bulk.children.of_run import children_of, names_rows
 from batchops.bulk.droppable_partitions import covered
 from batchops.bulk.job import BulkJob
 from batchops.bulk.maintenance import refuse_what_cannot_be_had
-from batchops.bulk.plan.analysis import QUICK, RunStrategy, describe, probed
+from batchops.bulk.plan.analysis import QUICK, RunStrategy, describe, probed, several_workers
 from batchops.bulk.plan.checks import own_table, refusals
 from batchops.bulk.plan.checks.context import CheckContext
 from batchops.bulk.plan.inspection import Inspection, inspect_table
@@ -82,7 +82,7 @@ def _prepare(
         to_drop=tuple(droppable) if spec.drops_partitions else (),
         done=route.resume.run if isinstance(route.resume, AlreadyDone) else None,
         repeatable=found.parsed.repeatable,
-        workers=1 if database.backend.sessions.one_writer else spec.workers,
+        workers=spec.workers if several_workers(database, route) else 1,
         next=recipe.command or command(verb.command, spec, database.address.bare), recipe_job=recipe.job,
         out=out, children=children,
         again=lambda: _prepare(verb, spec, database, ledger, recipe, ids),

@@ -13,11 +13,11 @@ from batchops.bulk.isolate_rejected import RejectedRowSearch, SearchResult, TooM
 from batchops.bulk.rejection_forecast import RejectionForecast
 from batchops.bulk.replan import ReadMeter
 from batchops.bulk.skipped_rows import changed_meanwhile, skipped
-from batchops.bulk.strategies.cursor import Cursor
+from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.db.database import Database
 from batchops.db.types import KeyValue
-from batchops.errors import ConditionFailedError, ConnectionLostError, LockedError, RowRefusedError
+from batchops.errors import ConditionFailedError, ConnectionLostError, LockedError, RowRefusedError, StuckError
 from batchops.ledger.ledger import Ledger, taken_over
 from batchops.ledger.rejected_rows import CHANGED, LOCKED, RejectedRow, keep
 from batchops.ledger.run import Worker
@@ -196,6 +196,8 @@ class BulkStep:
         if not done.refused or cursor.passes > 0:  # a further pass meets the same rows again
             return cursor, ()
         waiting = sum(len(later.keys) for later in cursor.ranges if later.refused_at is not None)
+        if batch.keeps_no_place and waiting + len(done.refused) > MOST_WAITING:
+            raise StuckError(self._strategy.name, done.refused[0][1])
         if hopeless or waiting + len(done.refused) > MOST_WAITING:
             names = row_names(self._database.backend, connection, batch, [key for key, _ in done.refused])
             return cursor, tuple(RejectedRow(key, names[repr(key)], reason) for key, reason in done.refused)
@@ -207,15 +209,19 @@ class BulkStep:
         """Move the cursor over the batch's only row, which is refused, and report it."""
         with self._transaction() as connection:
             batch = self._strategy.next(connection, self.cursor, size)
-            if batch is None or batch.cursor == self.cursor:
-                raise refused  # this strategy has no cursor to skip it with
-            named: tuple[RejectedRow, ...] = ()
-            if batch.keys and batch.cursor.passes == 0:  # a further pass meets the same rows again
+            if batch is None:
+                raise refused
+            if batch.keeps_no_place and not batch.keys:
+                raise StuckError(self._strategy.name, refused.message)
+            behind, named = batch.cursor, tuple[RejectedRow, ...]()
+            if batch.keeps_no_place:
+                behind = behind.retry_later(Range(None, None, batch.keys, refused_at=-1))
+            elif batch.keys and batch.cursor.passes == 0:  # a further pass meets the same rows again
                 ((key, name),) = zip(
                     batch.keys, row_names(self._database.backend, connection, batch, batch.keys).values(), strict=True
                 )
                 named = (RejectedRow(key, name, refused.message),)
-            after = self._advanced(batch.cursor, batch, 0, len(named))
+            after = self._advanced(behind, batch, 0, len(named))
             self._note(connection, after, named)
             self._execution.record(connection, batch, after)
         return replace(self._recorded(after), rejected=tuple(row.as_event for row in named), size=size)

@@ -61,6 +61,11 @@ class RunStrategy:
         return strategy_kind(self.pinned.strategy)
 
 
+def several_workers(database: Database, route: RunStrategy) -> bool:
+    """Whether a run may have several workers: those of a strategy that starts over would all take the same rows."""
+    return not (database.backend.sessions.one_writer or route.kind.starts_over)
+
+
 def probed(connection: sa.Connection, database: Database, found: Inspection, route: RunStrategy) -> tuple[Probe, ...]:
     """Return the strategy's statements at its start, middle and end; at least one."""
     writes = database.backend.planner.explains_writes and found.may_write

@@ -83,6 +83,21 @@ class Cursor:
             return replace(self, ranges=(*before, replace(last, keys=(*last.keys, *later.keys))))
         return replace(self, ranges=(*self.ranges, later))
 
+    def to_revisit(self, most: int) -> tuple[tuple[KeyValue, ...], "Cursor"]:
+        """Return the keys of at most this many rows to visit again now, and the cursor behind them.
+
+        Of refused rows these are the last ones.
+        """
+        range_ = self.ranges[0]
+        aim = min(most, len(range_.keys))
+        cut = aim if range_.refused_at is None else len(range_.keys) - aim
+        parts = (range_.keys[:cut], range_.keys[cut:])
+        now, rest = parts if range_.refused_at is None else reversed(parts)
+        behind = self.finished_range()
+        if rest:
+            behind = replace(behind, ranges=(replace(range_, keys=rest), *behind.ranges))
+        return now, behind
+
     def retry_later(self, refused: Range) -> "Cursor":
         """Return the cursor that tries `refused` again after all others, together with rows that wait already.
 

@@ -197,25 +197,13 @@ class KeyStrategy:
     def _revisit(self, connection: sa.Connection, cursor: Cursor, size: Size) -> Batch:
         """Return a batch of rows that were locked when the strategy met them; or refused, then the last ones first."""
         range_ = cursor.ranges[0]
-        now, behind = self._to_revisit(cursor, size)
+        now, behind = cursor.to_revisit(min(size.rows, self._backend.keys.longest_list))
         select = self._matching(self._backend.keys.among(self._table, self._key, now))
         keys = self._lock(connection, select, size)
         left = self._left(self._values(connection, select), keys) if size.skip_locked else ()
         if range_.visits < VISITS:
             return self._listed_batch(keys, self._revisit_later(behind, range_, left, range_.visits + 1), len(now))
         return replace(self._listed_batch(keys, behind, len(now), len(left)), locked_keys=left)
-
-    def _to_revisit(self, cursor: Cursor, size: Size) -> tuple[tuple[KeyValue, ...], Cursor]:
-        """Return the keys of the rows to visit again now, and the cursor behind them."""
-        range_ = cursor.ranges[0]
-        aim = min(size.rows, self._backend.keys.longest_list, len(range_.keys))
-        cut = aim if range_.refused_at is None else len(range_.keys) - aim
-        parts = (range_.keys[:cut], range_.keys[cut:])
-        now, rest = parts if range_.refused_at is None else reversed(parts)
-        behind = cursor.finished_range()
-        if rest:
-            behind = replace(behind, ranges=(replace(range_, keys=rest), *behind.ranges))
-        return now, behind
 
     def _lock(self, connection: sa.Connection, select: sa.Select[Any], size: Size) -> list[KeyValue]:
         if self._locks and not size.unlocked:

@@ -82,7 +82,7 @@ class ListStrategy(KeyStrategy):
         if not range_.keys and not size.exact and not size.skip_locked and self._follows:
             return self._stretch(connection, cursor, size)
         if range_.keys:
-            listed, behind = self._to_revisit(cursor, size)
+            listed, behind = cursor.to_revisit(min(size.rows, self._backend.keys.longest_list))
         else:
             listed, behind = self._to_visit(connection, cursor, size)
         if not listed:

@@ -48,6 +48,8 @@ class Batch:
     """Statements that update the run's own tables after the rows are changed, in the same transaction."""
     by_keys: bool = False
     """Whether `where` names each row by its key, and the condition has no subselect."""
+    keeps_no_place: bool = False
+    """Whether the next batch meets the rows again that this one leaves, unless they wait in the cursor."""
     order: sa.ColumnElement[bool] | None = None
     """A last condition that makes a DELETE visit its rows in an order."""
 
