@@ -32,6 +32,16 @@ class Trigger:
     """The role whose code it is, where the code would run with this role's rights and its author has fewer."""
 
 
+def fired_by(triggers: Sequence[Trigger], event: str, sets: Collection[str] = ()) -> list[Trigger]:
+    """Return the triggers that fire on a DELETE, or on an UPDATE of these columns."""
+    lower = {name.lower() for name in sets}
+    return [
+        one
+        for one in triggers
+        if one.event == event and (not one.columns or not lower.isdisjoint(map(str.lower, one.columns)))
+    ]
+
+
 @dataclass(frozen=True)
 class OtherTable:
     """A table on either side of a foreign key, known by its name."""

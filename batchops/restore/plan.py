@@ -9,6 +9,7 @@ from batchops.archive.contents import Contents
 from batchops.archive.records import ArchivedTable
 from batchops.db.database import Database
 from batchops.db.exact_columns import ExactColumn
+from batchops.db.facts import fired_by
 from batchops.db.recorded_statements import Rehearsed
 from batchops.db.table import Table
 from batchops.reporters.figures import count, counted
@@ -53,7 +54,7 @@ def plan_of(
         behind.append(("continues", f"run {work.last.run}, {count(work.last.read)} rows read"))
     behind += throttle_facts(spec, watched)
     before: Facts = [("database", database.address.shown), *_rows(found, work)]
-    warnings = [text for one in found for text in _warnings(connection, database, one, inside)]
+    warnings = [text for one in found for text in _warnings(connection, spec, database, one, inside, work)]
     return FactsPlan(
         verb, label_of_all(found), ORDER, (*before, *about, *behind),
         (*database.address.warnings, *dict.fromkeys(warnings)),
@@ -130,7 +131,9 @@ def _first_statements(database: Database, found: Sequence[Found]) -> list[Rehear
     return made
 
 
-def _warnings(connection: sa.Connection, database: Database, found: Found, inside: Contents) -> Iterator[str]:
+def _warnings(
+    connection: sa.Connection, spec: RestoreSpec, database: Database, found: Found, inside: Contents, work: Work
+) -> Iterator[str]:  # fmt: skip
     runs = sorted(run for run in inside.unlisted_runs if any(one.run == run for one in found.segments))
     for run in runs:
         yield f"Run {run} has no manifest: it crashed or is at work. What it has sealed is restored."
@@ -148,6 +151,21 @@ def _warnings(connection: sa.Connection, database: Database, found: Found, insid
         return
     if triggers := database.backend.row_loading.triggers(connection, found.table):
         yield f'An INSERT into "{found.table.label}" sets off triggers: {", ".join(triggers)}.'
+    if updated := _updated(spec, found, found.table, work):
+        guards = database.backend.facts.guards(connection, [found.table])[found.table.schema, found.table.name]
+        names = ", ".join(dict.fromkeys(one.name for one in fired_by(guards.triggers, "UPDATE", updated)))
+        if names:
+            yield f'An UPDATE of "{found.table.label}" sets off triggers: {names}.'
+
+
+def _updated(spec: RestoreSpec, found: Found, table: Table, work: Work) -> set[str]:
+    """Return the columns that the restore may set in rows which are in the table."""
+    names = {*work.later.get(found.label, ())}
+    names.update(name for one in work.nulled if one.table.label == found.label for name in one.table.nulled)
+    key = key_of(table, found.archived)
+    if spec.on_conflict == "replace" and key and found.segments:
+        names.update({*table.writable_names}.intersection(one.name for one in found.archived.columns).difference(key))
+    return names
 
 
 def _about_new(spec: RestoreSpec, database: Database, found: Found) -> tuple[list[Refusal], Facts]:

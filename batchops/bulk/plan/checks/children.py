@@ -7,7 +7,7 @@ from batchops.bulk.children.graph import Edge, Graph, name_of
 from batchops.bulk.children.shape import names_locked_rows, no_key
 from batchops.bulk.plan.checks import cascades, fk_index, rls, triggers
 from batchops.bulk.plan.checks.context import CheckContext, CheckRefusal
-from batchops.db.facts import OtherTable, Reference, TableFacts, TableName
+from batchops.db.facts import OtherTable, Reference, TableFacts, TableName, fired_by
 from batchops.db.lookup import find_key
 from batchops.db.rights import MissingRight
 from batchops.db.table import Table
@@ -166,9 +166,9 @@ def _of_table(context: CheckContext, use: _Use, facts: TableFacts) -> Iterator[t
     """Yield the refusals for one table. The checks themselves look at the root's own DELETE."""
     table, role = use.table, context.found.server.role
     is_root = name_of(table) == name_of(context.table)
-    firing = triggers.fired_by(facts.triggers, "DELETE") if use.deletes and not is_root else []
+    firing = fired_by(facts.triggers, "DELETE") if use.deletes and not is_root else []
     if use.nulls:
-        firing += triggers.fired_by(facts.triggers, "UPDATE", frozenset(use.nulls))
+        firing += fired_by(facts.triggers, "UPDATE", frozenset(use.nulls))
     yield from (("triggers", one) for one in triggers.fires(firing))
     borrowed = [f'"{one.name}" (of {one.author})' for one in firing if one.author is not None]
     if facts.superuser and borrowed:

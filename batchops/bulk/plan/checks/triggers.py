@@ -3,22 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 from batchops.bulk.plan.checks.context import Check, CheckContext, CheckRefusal
-from batchops.db.facts import Trigger
+from batchops.db.facts import Trigger, fired_by
 
 
 def set_off(context: CheckContext) -> list[Trigger]:
     """Return the triggers and rules that fire on the job's statements."""
     return fired_by(context.facts.triggers, context.event, context.sets)
-
-
-def fired_by(triggers: Sequence[Trigger], event: str, sets: frozenset[str] = frozenset()) -> list[Trigger]:
-    """Return the triggers that fire on a DELETE, or on an UPDATE of these columns."""
-    return [one for one in triggers if one.event == event and (not one.columns or _named(one, sets))]
-
-
-def _named(trigger: Trigger, columns: frozenset[str]) -> bool:
-    lower = {name.lower() for name in columns}
-    return any(name.lower() in lower for name in trigger.columns)
 
 
 def _look(context: CheckContext) -> Iterator[CheckRefusal]:
