@@ -163,7 +163,7 @@ def _changed(
     if ending is None:
         ending, strategy = _throttled(job, run, out, heartbeat, control, live, emitter, stop, stats)
     begun = time.monotonic()
-    ending = out.close(ending)
+    ending = out.close(ending, emitter.warn)
     stats.seconds += time.monotonic() - begun  # what is sealed at the end is the run's time too
     return ending, strategy
 

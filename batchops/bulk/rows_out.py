@@ -1,6 +1,6 @@
 """Where the rows of a job go before they are changed: nowhere, or into an archive."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -46,7 +46,7 @@ class OpenOut(Protocol):
     def execution(self, operation: Operation) -> Execution:
         """Return the execution of one worker."""
 
-    def close(self, ending: Ending) -> Ending:
+    def close(self, ending: Ending, warn: Callable[[str], None]) -> Ending:
         """Finish what is open, after the last batch; return how the run ends then."""
 
     def archived(self) -> Archived | None:
@@ -94,7 +94,7 @@ class _Unmoved:
     def execution(self, operation: Operation) -> Execution:
         return DirectExecution(self._database, operation)
 
-    def close(self, ending: Ending) -> Ending:
+    def close(self, ending: Ending, warn: Callable[[str], None]) -> Ending:  # noqa: ARG002
         return ending
 
     def archived(self) -> None:

@@ -8,10 +8,11 @@ from functools import partial
 
 from batchops.archive.column_match import Matched
 from batchops.archive.destination import Destination
+from batchops.archive.numbers import advance_numbers
 from batchops.archive.records import ArchivedTable
 from batchops.db.database import Database
 from batchops.errors import BatchopsError, Exit, LockedError
-from batchops.events import Emit, Failure, Finished, Started, ThrottleReason, Warned
+from batchops.events import Emit, Failure, Finished, Started, ThrottleReason
 from batchops.finished_details import Families, Restored
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.location import NONE
@@ -126,7 +127,8 @@ def _work(
         with heartbeat.renewing(control.look_if_due):
             ending = _loop(job, ready, row, heartbeat, control, live, emitter, stop, stats, skipped)
             ending = _with_refused(ending, job.work.refused_before + row.rejected + len(stats.rejected))
-            _advance_numbers(job, ready, emitter)
+            for target in ready.targets.values():
+                advance_numbers(job.database, target.table, target.columns, emitter.warn)
     except BaseException as error:
         ending = ending_of(error)
         raise
@@ -181,16 +183,6 @@ def _with_refused(ending: Ending, rejected: int) -> Ending:
     more = "; --max-rejected N allows more" if ending.reason == "max-rejected" else ""
     reason = "incomplete" if ending.reason == "done" else ending.reason
     return Ending(reason, Exit.INCOMPLETE, Failure(reason, message, f"{_TRY_AGAIN}{more}."))
-
-
-def _advance_numbers(job: RestoreJob, ready: Ready, emitter: EventEmitter) -> None:
-    """Advance the sequences of the targets, so that new rows get numbers after the restored ones."""
-    for target in ready.targets.values():
-        try:
-            with job.database.transaction() as connection:
-                job.database.backend.row_loading.advance_numbers(connection, target.table, target.columns)
-        except BatchopsError as error:
-            emitter(Warned(f'The numbers of new rows in "{target.table.label}" were not advanced: {error.message}'))
 
 
 def _begin(job: RestoreJob, ready: Ready) -> tuple[lease.Lease, Run]:

@@ -1,6 +1,6 @@
 """An archive in a bucket: segments are uploaded first, then their rows deleted as far as nobody has changed them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,7 @@ class OpenBucket:
             runs.add(run)
         return runs
 
-    def close(self, ending: Ending) -> Ending:
+    def close(self, ending: Ending, warn: Callable[[str], None]) -> Ending:  # noqa: ARG002
         """Settle all segments, and list those of the run."""
         try:
             if ending.reason == "locked":  # the segments are another process's now

@@ -1,7 +1,7 @@
 """An archive in a table of another database: committed there and read back, then deleted here."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from batchops.archive.column_match import Matched
+from batchops.archive.numbers import advance_unique_numbers
 from batchops.bulk.archiving.same_columns import refuse_other_columns
 from batchops.bulk.execution import DirectExecution, Execution
 from batchops.bulk.operations import Operation, Statement
@@ -75,8 +76,12 @@ class OpenDatabase:
         """Return the execution of one worker, with a connection of its own."""
         return CopyExecution(self._database, operation, self._archive, self._other)
 
-    def close(self, ending: Ending) -> Ending:
-        """Close the connections there; rows that were brought and not deleted are found by the next run."""
+    def close(self, ending: Ending, warn: Callable[[str], None]) -> Ending:
+        """Advance the numbers of new rows there, and close the connections.
+
+        Rows that were brought and not deleted are found by the next run.
+        """
+        advance_unique_numbers(self._other, self._archive.into, warn)
         self._other.close()
         return ending
 

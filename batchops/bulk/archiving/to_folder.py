@@ -1,6 +1,6 @@
 """An archive in a folder: planned, opened, sealed and closed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -104,7 +104,7 @@ class OpenFolder:
         self._executions.append(made)
         return made
 
-    def close(self, ending: Ending) -> Ending:
+    def close(self, ending: Ending, warn: Callable[[str], None]) -> Ending:  # noqa: ARG002
         """Seal what is left, of earlier processes too, and list the run's segments."""
         for one in self._executions:
             one.leave()

@@ -1,12 +1,13 @@
 """An archive in another table of the same database: rows arrive and leave in one transaction."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.archive.numbers import advance_unique_numbers
 from batchops.bulk.archiving.same_columns import refuse_other_columns
 from batchops.bulk.archiving.spec import ArchiveSpec
 from batchops.bulk.archiving.target import OwnTable
@@ -68,8 +69,9 @@ class OpenTable:
         """Return the execution of one worker: a move, or a copy if the rows stay."""
         return (MoveExecution if operation.removes else CopyExecution)(self._database, operation, self._archive)
 
-    def close(self, ending: Ending) -> Ending:
-        """Return the ending unchanged, as nothing is open."""
+    def close(self, ending: Ending, warn: Callable[[str], None]) -> Ending:
+        """Advance the numbers of new rows there. Return the ending unchanged, as nothing is open."""
+        advance_unique_numbers(self._database, self._archive.into, warn)
         return ending
 
     def archived(self) -> Archived:

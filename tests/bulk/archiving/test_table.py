@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.command import Batchops, here
+from tests.conftest import NewDatabase
 from tests.crash.scenario import MATCHING, ROWS, make, wait_for_work
 from tests.services.database import Database
 from tests.waiting import ended
@@ -34,6 +35,30 @@ def test_rows_are_in_the_other_table(filled: Database, strategy: str) -> None:
     assert (end["rows"], end["to"], end["segments"]) == (MATCHING, "old", None)
     assert filled.rows("SELECT * FROM old ORDER BY id") == wanted
     assert filled.scalar("SELECT count(*) FROM t") == ROWS - MATCHING
+
+
+NUMBERED = {
+    "postgresql": "CREATE TABLE old (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,",
+    "mysql": "CREATE SEQUENCE numbers; CREATE TABLE old (id integer DEFAULT nextval(numbers) PRIMARY KEY,",
+    "sqlite": "CREATE TABLE old (id integer PRIMARY KEY AUTOINCREMENT,",
+}
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["here", "in another database"])
+def test_new_rows_there_take_no_number_of_an_archived_one(
+    database: Database, new_database: NewDatabase, elsewhere: bool
+) -> None:
+    make(database)
+    there = new_database("postgresql") if elsewhere else database
+    there.script(f"{NUMBERED[there.backend]} kind integer NOT NULL, touched integer NOT NULL)")
+    to = ("--to", "env:OTHER_URL#old" if elsewhere else "old")
+    done = here(
+        "archive", "t", "--url", database.url, "--where", WHERE, *to, "-y", "--json", env={"OTHER_URL": there.url}
+    )
+    assert (done.code, done.json()["rows"], done.err.count("not advanced")) == (0, MATCHING, 0), done
+    last = there.scalar("SELECT max(id) FROM old")
+    there.execute("INSERT INTO old (kind, touched) VALUES (9, 9)")
+    assert there.column("SELECT id FROM old WHERE touched = 9") == [last + 1]
 
 
 def test_a_row_whose_key_is_there_already_stays(filled: Database) -> None:
