@@ -5,8 +5,9 @@ rejected rows. Version 3 had other names for tables, columns and strategies. Ver
 no samples, version 6 no spools, version 7 neither plans nor events; version 9 had spools of archives in folders
 only. A new table needs only a new version here: it is created where it is missing.
 
-Some tables keep no version and are not covered: those beside an outbox (`outbox.tables`) and those of schedules, which
-would get one with migrations for their TableSetup; and `batchops_row_lease`, which `queue.leases.ddl` updates.
+Some tables keep no version and are not covered: those beside an outbox (`outbox.tables`), which would get one with
+migrations for their TableSetup; those of schedules (`scheduler.fires`); and `batchops_row_lease`, which
+`queue.leases.ddl` updates.
 """
 
 import json

@@ -103,6 +103,22 @@ class RenameColumn:
         return _RenameColumn(sa.Table(self.table, sa.MetaData(schema=schema)), self.old, self.name)
 
 
+@dataclass(frozen=True)
+class DropColumn:
+    """Drops a column that nothing reads."""
+
+    table: str
+    name: str
+
+    def pending(self, inspector: sa.Inspector, schema: str | None) -> bool:
+        """Whether the table still has the column."""
+        return self.name in column_names(inspector, self.table, schema)
+
+    def statement(self, schema: str | None) -> ExecutableDDLElement:
+        """Return ALTER TABLE … DROP COLUMN."""
+        return _DropColumn(sa.Table(self.table, sa.MetaData(schema=schema)), self.name)
+
+
 def column_names(inspector: sa.Inspector, table: str, schema: str | None) -> frozenset[str]:
     """Return the names of the table's columns; none if there is no such table or this role cannot see it."""
     try:
@@ -126,6 +142,19 @@ class _RenameColumn(ExecutableDDLElement):
 
     def __init__(self, table: sa.Table, old: str, name: str) -> None:
         self.table, self.old, self.name = table, old, name
+
+
+class _DropColumn(ExecutableDDLElement):
+    inherit_cache = False
+
+    def __init__(self, table: sa.Table, name: str) -> None:
+        self.table, self.name = table, name
+
+
+@compiles(_DropColumn)
+def _compile_drop_column(element: _DropColumn, compiler: Any, **_: Any) -> str:
+    table = compiler.preparer.format_table(element.table)
+    return f"ALTER TABLE {table} DROP COLUMN {compiler.preparer.quote(element.name)}"
 
 
 @compiles(_RenameColumn)

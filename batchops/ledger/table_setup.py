@@ -44,14 +44,18 @@ class TableSetup:
 
     def __init__(
         self, database: Database, meta: sa.MetaData, part: str = "", migrations: Sequence[Migration] = (),
-        what: str = "the ledger's tables", elsewhere: str = _ELSEWHERE,
+        what: str = "the ledger's tables", elsewhere: str = _ELSEWHERE, changes: Sequence[SchemaChange] = (),
     ) -> None:  # fmt: skip
-        """`what`: a name for the tables, for people. `elsewhere`: where else they may be kept, for a hint."""
+        """`what`: a name for the tables, for people. `elsewhere`: where else they may be kept, for a hint.
+
+        `changes`: to older tables of a part that keeps no version.
+        """
         self._database = database
         self._schema = meta.schema
         self._part = part
         self._what, self._elsewhere = what, elsewhere
         self._migrations = migrations
+        self._unversioned = changes
         self._own = {table.name: table for table in meta.sorted_tables}
         self._versions = version_table(sa.MetaData(schema=meta.schema))
         self._newest = migrations[-1].version if migrations else FIRST
@@ -204,12 +208,8 @@ class TableSetup:
                 yield from (CreateIndex(index) for index in sorted(table.indexes, key=lambda index: str(index.name)))
 
     def _changes(self, inspector: sa.Inspector, version: int) -> list[SchemaChange]:
-        return [
-            change
-            for migration in self._after(version)
-            for change in migration.changes
-            if change.pending(inspector, self._schema)
-        ]
+        changes = (*self._unversioned, *(one for migration in self._after(version) for one in migration.changes))
+        return [change for change in changes if change.pending(inspector, self._schema)]
 
     def _text(self, statement: sa.Executable) -> str:
         assert isinstance(statement, DDLElement | sa.Insert)

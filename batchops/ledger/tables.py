@@ -175,7 +175,6 @@ def schedule_tables(meta: sa.MetaData) -> tuple[sa.Table, sa.Table]:
         sa.Column("times", sa.Text, nullable=False),
         sa.Column("since", sa.BigInteger, nullable=False),
         sa.Column("open_at", sa.BigInteger),
-        sa.Column("seen_at", sa.Double, nullable=False),
     )  # fmt: skip
     fires = sa.Table(
         "batchops_fire", meta,

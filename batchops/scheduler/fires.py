@@ -16,6 +16,7 @@ from batchops.events import State
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.owner import Owner, this_process
 from batchops.ledger.run import new_token
+from batchops.ledger.schema_changes import DropColumn
 from batchops.ledger.table_setup import TableSetup
 from batchops.ledger.tables import schedule_tables
 from batchops.scheduler.misfires import Decided, OpenFires, Schedule, decide
@@ -31,6 +32,8 @@ MOST = 10_000
 """How many rows are written at once for fires that were missed; older ones are of no use to anyone."""
 DEATHS = 3
 """How many owners may die while they run a fire before it is given up."""
+_CHANGES = (DropColumn("batchops_schedule", "seen_at"),)
+"""Changes to tables that older versions created."""
 AHEAD = 60.0
 """If the database's clock is set back by more than these seconds, the fires ahead of it are removed."""
 
@@ -80,7 +83,7 @@ class Fires:
         self.ledger, self.database = ledger, ledger.database
         meta = sa.MetaData(schema=ledger.schema)
         self.schedules, self.fires = schedule_tables(meta)
-        self.tables = TableSetup(ledger.database, meta)
+        self.tables = TableSetup(ledger.database, meta, changes=_CHANGES)
         self._storable = ForeignText(ledger.database.backend.own_tables, ledger.schema, self.fires.name, "note")
         self._process = secrets.token_hex(4)
         self._held: dict[str, Fire] = {}
@@ -88,12 +91,9 @@ class Fires:
     def make(self, schedules: Sequence[Schedule]) -> None:
         """Create the tables and a row for each schedule; a new schedule has no fires due before this moment."""
         self.tables.make()
-        now = self.database.backend.own_tables.epoch()
         with self.database.transaction() as connection:
             for schedule in schedules:
                 self._register(connection, schedule)
-                seen = self.schedules.update().where(self.schedules.c.schedule == schedule.name)
-                connection.execute(seen.values(seen_at=now))
 
     def claim(self, schedule: Schedule, *, free: bool) -> Claimed:
         """Write a row for every due fire, and claim the one to run now for this process if a worker is `free`."""
@@ -177,7 +177,7 @@ class Fires:
     def _register(self, connection: sa.Connection, schedule: Schedule) -> None:
         now = self._now(connection)
         insert = self.database.backend.own_tables.insert_once(self.schedules)
-        row = {"schedule": schedule.name, "times": str(schedule.times), "since": int(now), "seen_at": now}
+        row = {"schedule": schedule.name, "times": str(schedule.times), "since": int(now)}
         connection.execute(insert.values(row))
 
     def _now(self, connection: sa.Connection) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+import sqlalchemy as sa
 
 from batchops.db.database import connect
 from batchops.db.urls import address
@@ -54,6 +55,19 @@ def states(database: Database) -> dict[str, int]:
 def dead(database: Database) -> None:
     """Whoever is at work gives no more signs of life."""
     database.execute("UPDATE batchops_fire SET lease_until = 1 WHERE finished_at IS NULL")
+
+
+@pytest.mark.in_turn
+def test_tables_of_an_older_version_lose_a_column_that_nothing_reads(scheduler: Scheduler, place: Database) -> None:
+    scheduler(SECOND)
+    owed(place, 60)
+    place.execute("ALTER TABLE batchops_schedule ADD seen_at double precision NOT NULL DEFAULT 1")
+    if place.backend != "sqlite":  # which cannot take the default away
+        place.execute("ALTER TABLE batchops_schedule ALTER seen_at DROP DEFAULT")
+    other = scheduler(SECOND, Schedule("other", Every(1)))
+    assert (other.claim(SECOND, free=True).fire is not None, other.tables.ddl()) == (True, [])
+    names = {column["name"] for column in sa.inspect(place.engine).get_columns("batchops_schedule")}
+    assert names == {"schedule", "times", "since", "open_at"}
 
 
 @pytest.mark.in_turn
