@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from batchops.ledger import run_events, samples, spools
 from batchops.ledger.ledger import Ledger
-from batchops.ledger.requests import drop_superseded, scope_of_run
+from batchops.ledger.requests import drop_over, scope_of_run
 
 RUNS_PER_TRANSACTION = 500
 """How many runs one transaction removes."""
@@ -16,7 +16,7 @@ def prune(ledger: Ledger, older_than: float, *, most: int | None = None, job: st
     A run that proves that a backfill has been applied is kept while it is its job's last run.
     """
     with ledger.database.transaction() as connection:
-        drop_superseded(connection, ledger, older_than)
+        drop_over(connection, ledger, older_than)
     gone = 0
     while most is None or gone < most:
         size = RUNS_PER_TRANSACTION if most is None else min(RUNS_PER_TRANSACTION, most - gone)

@@ -5,7 +5,7 @@ stop or a cancel is for one process: it names the lease that this process holds.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -173,15 +173,48 @@ def settings(requests: Sequence[Request], scopes: Sequence[str], lease: str) -> 
     return found
 
 
-def drop_superseded(connection: sa.Connection, ledger: Ledger, older_than: float) -> None:
-    """Remove old pauses and resumes that a later one of the same scope has replaced."""
+def drop_over(connection: sa.Connection, ledger: Ledger, older_than: float) -> None:
+    """Remove old requests that no run obeys any more.
+
+    These are pauses, resumes and settings that later ones of the same scope have replaced, and those to a process that
+    holds its lease no longer. Settings in effect stay: the next run of the job obeys them, whenever that is.
+    """
     columns, before = ledger.requests.c, ledger.database.backend.own_tables.epoch() - older_than
-    found = _selected(connection, ledger, columns.action.in_(["pause", "resume"]))
-    last = {one.scope: one.number for one in found}
-    old = sa.select(columns.number, columns.scope).where(
-        columns.requested_at < before, columns.action.in_(["pause", "resume"])
-    )
-    gone = [row.number for row in connection.execute(old) if row.number != last[row.scope]]
+    old = {row.number: row.scope for row in connection.execute(
+        sa.select(columns.number, columns.scope).where(columns.requested_at < before)
+    )}  # fmt: skip
+    if not old:
+        return
+    held = set(connection.execute(sa.select(ledger.leases.c.token)).scalars())
+    by_scope: dict[str, list[Request]] = {}
+    scopes = sorted(set(old.values()))
+    for i in range(0, len(scopes), NUMBERS_PER_STATEMENT):
+        for one in load(connection, ledger, scopes[i : i + NUMBERS_PER_STATEMENT]):
+            by_scope.setdefault(one.scope, []).append(one)
+    gone = [one.number for some in by_scope.values() for one in _over(some, held) if one.number in old]
     for i in range(0, len(gone), NUMBERS_PER_STATEMENT):
         some = gone[i : i + NUMBERS_PER_STATEMENT]
         connection.execute(ledger.requests.delete().where(columns.number.in_(some)))
+
+
+def _over(requests: Sequence[Request], held: Collection[str]) -> Iterator[Request]:
+    """Yield the requests of one scope that nothing obeys any more; `held`: the tokens of the leases."""
+    replaced = set[tuple[str, str]]()
+    for one in reversed(requests):
+        if one.lease is not None:
+            if one.lease not in held:
+                yield one
+            continue
+        parts = {*_parts(one)}
+        if parts <= replaced:
+            yield one
+        replaced |= parts
+
+
+def _parts(request: Request) -> Iterator[tuple[str, str]]:
+    """Yield what a later request has to set as well to replace this one."""
+    if request.action != "set":
+        yield "pause", ""
+        return
+    for name, value in request.settings.items():
+        yield from ((name, of) for of in value) if name in BY_NAMES else [(name, "")]

@@ -1,5 +1,7 @@
 """A ledger with years of runs in it: each run clears up a little, and what proves a backfill done is kept."""
 
+import json
+
 import pytest
 import sqlalchemy as sa
 
@@ -139,3 +141,20 @@ def test_requests_go_with_their_run_and_old_ones_that_are_over(table: Database, 
     age(table, 91)
     assert batchops("ledger", "prune", "--url", table.url).out == "Forgot 1 run.\n"
     assert table.rows("SELECT action, reason FROM batchops_request") == [("pause", "b")]
+
+
+def test_settings_of_a_job_go_once_later_ones_have_replaced_them(table: Database, batchops: Batchops) -> None:
+    """One in effect stays, whatever its age: the job's next run obeys it."""
+    Job(table, "purge", where="m = 7")()
+    for words in (("--sleep", "1s", "--batch-size", "7"), ("--batch-size", "8"), ("--throttle", "load=9000"),
+                  ("--throttle", "load=8000"), ("--sleep", "2s")):  # fmt: skip
+        done = batchops("set", "--job", "1", *words, "--url", table.url)
+        assert done.code == 0, done
+    batchops("ledger", "prune", "--url", table.url)
+    assert table.scalar("SELECT count(*) FROM batchops_request") == 5
+    table.execute(f"UPDATE batchops_request SET requested_at = requested_at - {91 * DAY} WHERE number < 5")
+    before = Job(table, "purge", where="m = 7")()
+    assert before.reason == "done"
+    left = [json.loads(text) for text in table.column("SELECT settings FROM batchops_request ORDER BY number")]
+    assert [[*one] for one in left] == [["batch_size"], ["throttle"], ["sleep"]]
+    assert [one.get("batch_size", 8) for one in left] == [8, 8, 8]
