@@ -11,7 +11,7 @@ from pyarrow import csv
 from batchops.archive.arrow_numbers import mended, number, positional
 from batchops.archive.inexact import InexactRow, InexactRowsError
 from batchops.db.exact_columns import ExactColumn, ExactKind
-from batchops.db.exact_text import unescape
+from batchops.db.exact_text import is_text, unescape
 
 Spell = Callable[[Any], Any]
 
@@ -47,9 +47,9 @@ class ArrowRows:
         self._doubtful = [place for place, column in enumerate(columns) if column.kind not in SURE]
         self._parse = csv.ParseOptions(delimiter="\t", quote_char=False, escape_char=False, ignore_empty_lines=False)
 
-    def batch(self, lines: Sequence[bytes]) -> Any:
-        """Return the rows as a record batch; raise InexactRowsError for values that their types cannot hold."""
-        texts = self._texts(lines)
+    def batch(self, block: bytes) -> Any:
+        """Return a block's rows as a record batch; raise InexactRowsError for values that their types cannot hold."""
+        texts = self._texts(block)
         arrays = []
         for place, text in enumerate(texts):
             try:
@@ -58,19 +58,22 @@ class ArrowRows:
                 raise InexactRowsError(self._failing(place, text)) from error
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
-    def lines(self, batch: Any) -> list[bytes]:
+    def block(self, batch: Any) -> bytes:
         """Return the canonical lines of a record batch."""
+        rows: int = batch.num_rows
         texts = []
         for column, how, array in zip(self._columns, self._spellings, batch.columns, strict=True):
             text = how.write(array)
             texts.append(_escaped(text) if column.kind in _ESCAPED else text)
-        joined = pc.binary_join_element_wise(*texts, "\t", null_handling="replace", null_replacement="\\N")
-        return joined.cast(pa.binary()).to_pylist() if len(texts) else [b""] * batch.num_rows
+        if not texts:
+            return b"\n" * rows
+        texts[-1] = _joined(texts[-1], "", "\n")
+        return _data(_joined(*texts, "\t"))
 
-    def inexact(self, lines: Sequence[bytes]) -> list[InexactRow]:
-        """Return the values that would not convert back to the same text, with their places among `lines`."""
-        found, places = [], self._doubtful if _all_utf8(lines) else range(len(self._columns))
-        for place, text in zip(places, self._texts(lines, places), strict=True):
+    def inexact(self, block: bytes) -> list[InexactRow]:
+        """Return the values that would not convert back to the same text, with the places of their lines."""
+        found, places = [], self._doubtful if is_text(block) else range(len(self._columns))
+        for place, text in zip(places, self._texts(block, places), strict=True):
             how = self._spellings[place]
             if how.plain and _all_match(text, how.plain):
                 continue
@@ -83,23 +86,21 @@ class ArrowRows:
             found += self._failing(place, text)
         return sorted(found, key=lambda row: row.place)
 
-    def _texts(self, lines: Sequence[bytes], places: Sequence[int] | None = None) -> list[Any]:
+    def _texts(self, block: bytes, places: Sequence[int] | None = None) -> list[Any]:
         """Return a binary array of unescaped texts for each column, or for the columns at these places."""
         names = self._names if places is None else [self._names[place] for place in places]
-        if not lines or not names:
+        if not block or not names:
             return [pa.array([], pa.binary()) for _ in names]
-        joined = b"\n".join(lines) + b"\n"
-        block = pa.py_buffer(joined)
         convert = csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.binary()), null_values=["\\N"], strings_can_be_null=True,
             include_columns=names,
         )  # fmt: skip
-        options = csv.ReadOptions(column_names=self._names, block_size=max(block.size + 1, 1 << 10), use_threads=False)
+        options = csv.ReadOptions(column_names=self._names, block_size=max(len(block) + 1, 1 << 10), use_threads=False)
         table = csv.read_csv(pa.BufferReader(block), options, self._parse, convert)
-        if table.num_rows != len(lines):
-            raise ValueError(f"{len(lines)} lines were {table.num_rows} rows")
+        if table.num_rows != (count := block.count(b"\n")):
+            raise ValueError(f"{count} lines were {table.num_rows} rows")
         texts = [_whole(table.column(name)) for name in names]
-        return [*map(_unescaped, texts)] if b"\\" in joined else texts
+        return [*map(_unescaped, texts)] if b"\\" in block else texts
 
     def _failing(self, place: int, texts: Any) -> list[InexactRow]:
         """Return the values of a column that are not exact, by a trial of each."""
@@ -133,16 +134,6 @@ def _all_match(texts: Any, pattern: str) -> bool:
     return pc.all(pc.match_substring_regex(texts, pattern)).as_py() is not False
 
 
-def _all_utf8(lines: Sequence[bytes]) -> bool:
-    text = b"\n".join(lines)
-    try:
-        if not text.isascii():
-            text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 def spelling(column: ExactColumn) -> Spelling:
     """Return how Arrow holds a column."""
     kind = column.kind
@@ -153,6 +144,19 @@ def spelling(column: ExactColumn) -> Spelling:
 
 def _field(column: ExactColumn, how: Spelling) -> Any:
     return pa.field(column.name, how.type, column.nullable, metadata={"batchops": f"{column.kind} {column.sql_type}"})
+
+
+def _joined(*texts: Any) -> Any:
+    """Return the texts of each row, joined by the last argument; NULL as `\\N`."""
+    return pc.binary_join_element_wise(*texts, null_handling="replace", null_replacement="\\N")
+
+
+def _data(texts: Any) -> bytes:
+    """Return all texts of an array one after another."""
+    _, offsets, data = texts.buffers()
+    places = memoryview(offsets).cast("i")
+    start, end = places[texts.offset], places[texts.offset + len(texts)]
+    return b"" if data is None else bytes(memoryview(data)[start:end])
 
 
 def _whole(chunked: Any) -> Any:

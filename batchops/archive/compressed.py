@@ -1,7 +1,6 @@
 """Compressed streams over an open file: gzip by Python's own library, zstd by pyarrow."""
 
 import gzip
-import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ def reading_compressed(file: BinaryIO, compression: Compression) -> Iterator[Bin
             return
         pa = _pyarrow()
         with pa.CompressedInputStream(pa.PythonFile(_Unclosed(file), mode="r"), "zstd") as plain:
-            yield cast("BinaryIO", io.BufferedReader(_Plain(plain), 1 << 16))
+            yield cast("BinaryIO", plain)
     except (OSError, EOFError, zlib.error) as error:  # pyarrow's errors of compression are OSErrors
         raise ValueError(str(error)) from error
 
@@ -61,21 +60,6 @@ class _Unclosed:
 
     def close(self) -> None:
         pass
-
-
-class _Plain(io.RawIOBase):
-    """A raw stream over pyarrow's, which cannot read lines itself."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._stream.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
 
 def _pyarrow() -> Any:

@@ -8,14 +8,17 @@ from collections.abc import Iterator, Sequence
 from batchops.archive.formats import Compression, RowFormat
 from batchops.archive.text_rows import TextRows, columns_of
 from batchops.db.exact_columns import ExactColumn
-from batchops.db.exact_text import NULL, escape, unescape
+from batchops.db.exact_text import NULL, block_of, escape, is_text, unescape
 
 _QUOTED = re.compile(rb'[",\r\n]|^\s|\s$|^$|^\\')
 _SOME_QUOTED = (b'"', b",", b"\n ", b" \n", b"\n\n")
 """What makes a field need quotes, searched in fields joined by line ends; for fields without escapes."""
+_ALL_ENDS, _ALL_ENDS_AND_BLANKS = bytes.maketrans(b"\t", b"\n"), bytes.maketrans(b"\t ", b"\n\n")
+"""Tables for finding empty fields, or also those with a blank at an end: they have two line ends in turn then."""
 _SPECIAL = re.compile(r"[\\\x08-\x0d]")
-_SPECIALS = b"\x08\t\x0b\x0c\r"
-_EMPTY = (b"\t\t", b"\n\t", b"\t\n", b"\n\n")
+_ALL = {*range(256)}
+_PLAIN, _PLAIN_RECORDS = bytes(_ALL - {*b'\t\n\\",'}), bytes(_ALL - {*b'\x08\t\n\x0b\x0c\r",'})
+"""The bytes within fields of lines that are written as they are, and within values that are read as they are."""
 _NO_VALUE = re.compile(rb"(?<=[\t\n])(?=[\t\n])")
 _EMPTY_TEXT = re.compile(rb'(?m)(?<![^,\n])""(?=,|$)')
 _FIELD = re.compile(r'(?:"((?:[^"]|"")*)"|([^",]*))(,|$)')
@@ -34,44 +37,48 @@ class _Records:
     def __init__(self, count: int) -> None:
         self._count = count
 
-    def of(self, lines: Sequence[bytes]) -> bytes:
-        b"\n".join(lines).decode()  # raises UnicodeDecodeError, a ValueError: the whole file is UTF-8
-        columns = map(_values, columns_of(lines, self._count))
-        return b"\n".join([*map(b",".join, zip(*columns, strict=True)), b""])
+    def of(self, block: bytes) -> bytes:
+        if not is_text(block):
+            raise ValueError("the whole file is UTF-8")
+        separators = (b"\t" * (self._count - 1) + b"\n") * block.count(b"\n")
+        if block.translate(None, _PLAIN) == separators and not _doubled(_ALL_ENDS_AND_BLANKS, block):
+            return block.replace(b"\t", b",")
+        return block_of([*map(b",".join, zip(*map(_values, columns_of(block, self._count)), strict=True))])
 
-    def lines(self, text: bytes) -> Sequence[bytes]:
-        if b'"' not in text and len(text.translate(None, _SPECIALS)) == len(text):
-            return self._plain(text)
+    def lines(self, text: bytes) -> bytes:
+        separators = (b"," * (self._count - 1) + b"\n") * text.count(b"\n")
+        if text.translate(None, _PLAIN_RECORDS) == separators:
+            return _lines(text)
         if not _EMPTY_TEXT.search(text):
             try:
                 return self._parsed(text)
             except csv.Error:  # a value is larger than csv's parser accepts
                 pass
-        return [self._line(record) for record in _records(text)]
+        return block_of([self._line(record) for record in _records(text)])
 
-    def _plain(self, text: bytes) -> Sequence[bytes]:
-        """Return the lines of records without quotes and special characters."""
-        lines = b"\n%b" % text.replace(b"\\", b"\\\\").replace(b",", b"\t")
-        if any(empty in lines for empty in _EMPTY):
-            lines = _NO_VALUE.sub(lambda _: NULL, lines)
-        records = lines[1:-1].split(b"\n")
-        if {record.count(b"\t") for record in records} != {self._count - 1}:
-            raise ValueError(f"a record has other than {self._count} fields")
-        return records
-
-    def _parsed(self, text: bytes) -> Sequence[bytes]:
+    def _parsed(self, text: bytes) -> bytes:
         """Return the lines of records in which every empty field is NULL."""
         rows = [row or [""] for row in csv.reader(io.StringIO(text.decode(), newline=""), strict=True)]
         if {*map(len, rows)} != {self._count}:
             raise ValueError(f"a record has other than {self._count} fields")
         columns = [_escaped(values) for values in zip(*rows, strict=True)]
-        return "\n".join(map("\t".join, zip(*columns, strict=True))).encode().split(b"\n")
+        return "\n".join([*map("\t".join, zip(*columns, strict=True)), ""]).encode()
 
     def _line(self, record: str) -> bytes:
         found = [*_fields(record)]
         if len(found) != self._count:
             raise ValueError(f"a record has {len(found)} fields, not {self._count}")
         return b"\t".join(found)
+
+
+def _lines(records: bytes) -> bytes:
+    """Return the lines of records without quotes and special characters."""
+    lines = records.replace(b"\\", b"\\\\").replace(b",", b"\t")
+    return _NO_VALUE.sub(lambda _: NULL, b"\n%b" % lines)[1:] if _doubled(_ALL_ENDS, lines) else lines
+
+
+def _doubled(table: bytes, text: bytes) -> bool:
+    return b"\n\n" in (b"\n%b" % text).translate(table)
 
 
 def _values(fields: list[bytes]) -> list[bytes]:

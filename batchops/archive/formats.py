@@ -21,10 +21,10 @@ _ENDINGS = {"zstd": "zst", "gzip": "gz"}
 
 
 class RowWriter(Protocol):
-    """Writes blocks of canonical lines into a file."""
+    """Writes canonical lines into a file, in blocks as `exact_text` makes them."""
 
-    def write(self, lines: Sequence[bytes]) -> None:
-        """Write a block, which becomes a row group in Parquet; raise InexactRowsError for values that are not exact."""
+    def write(self, block: bytes) -> None:
+        """Write a block of lines, a row group in Parquet; raise InexactRowsError for values that are not exact."""
 
     def close(self) -> None:
         """Write the end of the content. The file itself stays open."""
@@ -36,11 +36,11 @@ class RowFormat(Protocol):
     def writer(self, file: BinaryIO) -> RowWriter:
         """Return a writer into the file."""
 
-    def read(self, file: BinaryIO) -> Iterator[list[bytes]]:
+    def read(self, file: BinaryIO) -> Iterator[bytes]:
         """Yield the canonical lines that were written, in blocks; raise ValueError for a file that cannot be read."""
 
-    def inexact(self, lines: Sequence[bytes]) -> list[InexactRow]:
-        """Return the values of the lines that would not be read back the same."""
+    def inexact(self, block: bytes) -> list[InexactRow]:
+        """Return the values of the block's lines that would not be read back the same."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ class SegmentFormat:
         """Return the format for rows of these columns; raise UsageError if the library that it needs is missing."""
         try:
             module: Any = import_module(_MODULES[self.name])
+            if self.compression == "zstd":
+                import_module("pyarrow")
         except ModuleNotFoundError as error:
             raise missing_library(error, f"--format {self.name}") from error
         found: RowFormat = module.format_of(columns, self.compression)

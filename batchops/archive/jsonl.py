@@ -8,7 +8,7 @@ from json.encoder import encode_basestring as quoted
 from batchops.archive.formats import Compression, RowFormat
 from batchops.archive.text_rows import TextRows, columns_of
 from batchops.db.exact_columns import ExactColumn, ExactKind
-from batchops.db.exact_text import NULL, escape
+from batchops.db.exact_text import NULL, block_of, escape, is_text
 
 _FLOATING = frozenset((ExactKind.FLOAT, ExactKind.DOUBLE))
 _NUMBER = rb"0|-?[1-9]\d*"
@@ -19,6 +19,8 @@ _TRUTHS = {b"t": b"true", b"f": b"false", NULL: b"null"}
 _MEANT = {word: letter for letter, word in _TRUTHS.items()}
 _CONTROLS = bytes({*range(0x20)} - {*b"\t\n"})
 """Control characters that a line may hold and a JSON text may not. Line ends only separate the joined fields."""
+_UNCHANGED = bytes({*range(256)} - {*_CONTROLS, *b'\\"'})
+"""The bytes of texts that are written as they are."""
 _CONTROL = re.compile(b"[%b]" % re.escape(_CONTROLS))
 _ESCAPED = re.compile(rb"\\.")
 _NAME = re.compile(r"\w+")
@@ -49,37 +51,40 @@ class _Records:
         self._between = _between(columns)
         self._read = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_no_number).decode
 
-    def of(self, lines: Sequence[bytes]) -> bytes:
-        b"\n".join(lines).decode()  # raises UnicodeDecodeError, a ValueError: JSON is UTF-8
-        template, columns = b"", []
-        fields_of_all = columns_of(lines, len(self._names))
-        for start, column, fields in zip(self._starts, self._columns, fields_of_all, strict=True):
-            around, values = column.values(fields)
-            template += start.replace(b"%", b"%%") + around
-            columns.append(values)
-        template += b"}\n"
-        return b"".join([template % row for row in zip(*columns, strict=True)])
+    def of(self, block: bytes) -> bytes:
+        if not is_text(block):
+            raise ValueError("JSON is UTF-8")
+        columns = columns_of(block, len(self._names))
+        width, count, behind = 2 * len(columns), len(columns[0]), b""
+        pieces, unchanged = [b""] * (width * count), not block.translate(None, _UNCHANGED)
+        for place, (start, column, fields) in enumerate(zip(self._starts, self._columns, columns, strict=True)):
+            same = unchanged and column.quote
+            quote, pieces[2 * place + 1 :: width] = (column.quote, fields) if same else column.values(fields)
+            pieces[2 * place :: width] = [behind + start + quote] * count
+            behind = quote
+        end = behind + b"}\n"
+        pieces[width::width] = [end + pieces[0]] * (count - 1)
+        return b"".join((*pieces, end))
 
-    def lines(self, text: bytes) -> Sequence[bytes]:
+    def lines(self, text: bytes) -> bytes:
         if self._between and not any(word in text for word in _OTHERWISE) and (lines := self._plain(text)):
             return lines
         found = self._record.findall(text)
         if len(found) != text.count(b"\n") or _OTHER.search(text.replace(b"\\\\", b"")):
-            return [self._line(record) for record in text[:-1].split(b"\n")]
+            return block_of([self._line(record) for record in text[:-1].split(b"\n")])
         rows = found if len(self._names) > 1 else [(value,) for value in found]
         columns = [column.fields(values) for column, values in zip(self._columns, zip(*rows, strict=True), strict=True)]
-        return [*map(b"\t".join, zip(*columns, strict=True))]
+        return block_of([*map(b"\t".join, zip(*columns, strict=True))])
 
-    def _plain(self, text: bytes) -> Sequence[bytes] | None:
+    def _plain(self, text: bytes) -> bytes | None:
         """Return the lines of records whose quotes all begin or end a text; None if a record differs."""
         first, *between, last = self._between
         if not (text.startswith(first) and text.endswith(last)):
             return None
         for part in between:
             text = text.replace(part, b"\t")
-        text = text[len(first) : -len(last)].replace(last + first, b"\n")
-        lines = text.split(b"\n")
-        return None if b'"' in text or text.count(b"\t") != len(between) * len(lines) else lines
+        text = text[len(first) :].replace(last + first, b"\n").removesuffix(last) + b"\n"
+        return None if b'"' in text or text.count(b"\t") != len(between) * text.count(b"\n") else text
 
     def _line(self, record: bytes) -> bytes:
         values = self._read(record.decode())
@@ -91,10 +96,11 @@ class _Records:
 class _Texts:
     """A column of texts."""
 
+    quote = b'"'
     written = rb"%b|null" % _TEXT
 
     def values(self, fields: Sequence[bytes]) -> tuple[bytes, Sequence[bytes]]:
-        """Return a template for the values, and the values to put in it."""
+        """Return what comes before and after each value, and the values."""
         joined = b"\n".join(fields)
         escaped = b"\\" in joined
         if b"\\v" in joined:
@@ -105,8 +111,8 @@ class _Texts:
             joined = _CONTROL.sub(lambda found: b"\\u%04x" % found[0][0], joined)
         written = joined.split(b"\n")
         if escaped and NULL in fields:
-            return b"%b", [b"null" if field == NULL else b'"%b"' % field for field in written]
-        return b'"%b"', written
+            return b"", [b"null" if field == NULL else b'"%b"' % field for field in written]
+        return b'"', written
 
     def fields(self, values: Sequence[bytes]) -> Sequence[bytes]:
         """Return written values as fields of canonical lines."""
@@ -121,6 +127,8 @@ class _Texts:
 class _Plain:
     """A column of numbers or of booleans. A value that JSON would read differently is written as a text."""
 
+    quote = b""
+
     def __init__(self, plain: bytes) -> None:
         self._truths = plain == _LETTER
         self._one = re.compile(plain)
@@ -128,16 +136,16 @@ class _Plain:
         self.written = rb"%b|%b|null" % (rb"true|false" if self._truths else plain, _TEXT)
 
     def values(self, fields: Sequence[bytes]) -> tuple[bytes, Sequence[bytes]]:
-        """Return a template for the values, and the values to put in it."""
+        """Return what comes before and after each value, and the values."""
         if self._truths or not self._all.fullmatch(b"\n".join(fields) + b"\n"):
-            return b"%b", [self._value(field) for field in fields]
-        return b"%b", fields
+            return b"", [self._value(field) for field in fields]
+        return b"", fields
 
     def _value(self, field: bytes) -> bytes:
         if (word := _TRUTHS.get(field)) and (self._truths or field == NULL):
             return word
-        around, (value,) = (b"%b", (field,)) if self._one.fullmatch(field) else _Texts().values((field,))
-        return around % value
+        quote, (value,) = (b"", (field,)) if self._one.fullmatch(field) else _Texts().values((field,))
+        return quote + value + quote
 
     def fields(self, values: Sequence[bytes]) -> Sequence[bytes]:
         """Return written values as fields of canonical lines."""

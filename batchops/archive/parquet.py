@@ -32,19 +32,19 @@ class Parquet:
         )  # fmt: skip
         return ParquetWriter(self._rows, made)
 
-    def read(self, file: BinaryIO) -> Iterator[list[bytes]]:
+    def read(self, file: BinaryIO) -> Iterator[bytes]:
         try:
             with pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False) as opened:
                 if opened.schema_arrow.types != self._rows.schema.types:
                     raise ValueError("its columns are of other types than its record says")
                 for group in range(opened.num_row_groups):  # a batch over several would hold all their rows
                     for batch in opened.iter_batches(BLOCK, [group], use_threads=False):
-                        yield self._rows.lines(batch)
+                        yield self._rows.block(batch)
         except (pa.ArrowException, OSError) as error:
             raise ValueError(str(error)) from error
 
-    def inexact(self, lines: Sequence[bytes]) -> list[InexactRow]:
-        return self._rows.inexact(lines)
+    def inexact(self, block: bytes) -> list[InexactRow]:
+        return self._rows.inexact(block)
 
 
 class ParquetWriter:
@@ -54,8 +54,9 @@ class ParquetWriter:
         self._rows = rows
         self._writer = writer
 
-    def write(self, lines: Sequence[bytes]) -> None:
-        self._writer.write_batch(self._rows.batch(lines), row_group_size=max(1, len(lines)))
+    def write(self, block: bytes) -> None:
+        rows = self._rows.batch(block)
+        self._writer.write_batch(rows, row_group_size=max(1, rows.num_rows))
 
     def close(self) -> None:
         self._writer.close()

@@ -1,27 +1,28 @@
 """A spool: the file that rows are written to before the transaction that deletes them commits.
 
 A spool has one writer: its name holds run, worker and fencing token. A header describes the rows. Frames follow, each
-with one batch or a part of one: lengths, batch number, rows and checksum, then the rows' canonical lines. No byte of
-a batch that may be committed is ever changed. The ledger records how much of the file is committed.
+with one batch or a part of one: batch number, rows, length, digest and checksum, then the rows' canonical lines. Bytes
+of a batch that may be committed are never changed. The ledger records how much of the file is committed.
 """
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import sha256
 from pathlib import Path
 from struct import Struct
 from typing import Any, BinaryIO
 
 from batchops.archive.durable import sync_folder
+from batchops.archive.lines import RowsDigest
 from batchops.errors import IntegrityError
 
 FOLDER = "spools"
 SUFFIX = ".spool"
-_MAGIC = b"batchops spool 1\n"
-_FRAME = Struct(">4sQQQ16s")
+_MAGIC = b"batchops spool 2\n"
+_FRAME = Struct(">4sQQQ16s16s")
 _MARK = b"rows"
 
 
@@ -30,7 +31,10 @@ class Frame:
     """The rows of one batch, or of a part of it."""
 
     batch: int
-    lines: list[bytes]
+    block: bytes
+    """The canonical lines."""
+    digest: RowsDigest
+    """The digest of the lines, as it was computed when they came from the database."""
     end: int
     """Where the frame ends in the file."""
 
@@ -51,11 +55,14 @@ class SpoolWriter:
             self.close()
             raise
 
-    def append(self, batch: int, lines: Sequence[bytes], at: int | None = None) -> int:
-        """Write rows of a batch after the committed bytes, or after rows of it that end at `at`; return the new end."""
-        data = b"\n".join(lines)
-        head = _FRAME.pack(_MARK, batch, len(lines), len(data), _checksum(data))
-        return _write_at(self._file, data, _write_at(self._file, head, self.length if at is None else at))
+    def append(self, batch: int, block: bytes, digest: RowsDigest, at: int | None = None) -> int:
+        """Write rows of a batch after the committed bytes, or after rows of it that end at `at`; return the new end.
+
+        `digest`: the digest of the rows.
+        """
+        proof = bytes.fromhex(str(digest))
+        head = _FRAME.pack(_MARK, batch, digest.rows, len(block), proof, _checksum(proof, block))
+        return _write_at(self._file, block, _write_at(self._file, head, self.length if at is None else at))
 
     def sync(self) -> None:
         """Make what was written durable."""
@@ -76,8 +83,10 @@ def _write_at(file: int, data: bytes, offset: int) -> int:
     return offset
 
 
-def _checksum(data: bytes) -> bytes:
-    return blake2b(data, digest_size=16).digest()
+def _checksum(digest: bytes, data: bytes) -> bytes:
+    made = sha256(digest)
+    made.update(data)
+    return made.digest()[:16]
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -115,14 +124,13 @@ def _frame(file: BinaryIO) -> Frame | None:
     head = file.read(_FRAME.size)
     if len(head) < _FRAME.size:
         return None
-    mark, batch, rows, size, proof = _FRAME.unpack(head)
+    mark, batch, rows, size, digest, checksum = _FRAME.unpack(head)
     if mark != _MARK:
         return None
-    data = file.read(size)
-    if len(data) < size or _checksum(data) != proof:
+    block = file.read(size)
+    if len(block) < size or block.count(b"\n") != rows or _checksum(digest, block) != checksum:
         return None
-    lines = data.split(b"\n")
-    return Frame(batch, lines, file.tell()) if len(lines) == rows else None
+    return Frame(batch, block, RowsDigest(digest.hex(), rows), file.tell())
 
 
 def _header(path: Path, file: BinaryIO) -> dict[str, Any]:

@@ -6,14 +6,13 @@ from typing import BinaryIO
 from batchops.archive.compressed import compressing, reading_compressed
 from batchops.archive.formats import Compression
 from batchops.archive.inexact import InexactRow
-from batchops.archive.lines import blocks_of
 from batchops.db.exact_columns import ExactColumn
-from batchops.db.exact_text import fields_of
+from batchops.db.exact_text import fields_of, is_text, lines_in
 
 BLOCK_BYTES = 1 << 20
-"""Bytes that are read or written at a time. Converting them takes several times as much memory."""
-_FIELDS = 1 << 16
-"""The most fields that are written at a time."""
+"""Bytes that are read at a time. Converting them takes several times as much memory."""
+_PART_BYTES = 1 << 18
+"""Bytes that are written at a time: each field may become an object of its own, many times as large."""
 
 
 class TextRows:
@@ -23,12 +22,12 @@ class TextRows:
         self,
         columns: Sequence[ExactColumn],
         compression: Compression,
-        records: Callable[[Sequence[bytes]], bytes],
-        lines: Callable[[bytes], Sequence[bytes]],
+        records: Callable[[bytes], bytes],
+        lines: Callable[[bytes], bytes],
         whole: Callable[[bytes], int],
         header: bytes = b"",
     ) -> None:
-        """`records` converts canonical lines to text, `lines` converts them back.
+        """`records` converts a block of canonical lines to text, `lines` converts it back.
 
         `whole` returns how many bytes of a text are whole records.
         """
@@ -40,15 +39,14 @@ class TextRows:
         self._header = header
 
     def writer(self, file: BinaryIO) -> "TextWriter":
-        most = max(1, _FIELDS // len(self._columns))
-        return TextWriter(compressing(file, self._compression), self._records, self._header, most)
+        return TextWriter(compressing(file, self._compression), self._records, self._header)
 
-    def read(self, file: BinaryIO) -> Iterator[list[bytes]]:
+    def read(self, file: BinaryIO) -> Iterator[bytes]:
         with reading_compressed(file, self._compression) as plain:
             if self._header and plain.read(len(self._header)) != self._header:
                 raise ValueError("its header names other columns than its record")
             for block in self._blocks(plain):
-                yield [*self._lines(block)]
+                yield self._lines(block)
 
     def _blocks(self, plain: BinaryIO) -> Iterator[bytes]:
         """Yield blocks of whole records."""
@@ -63,48 +61,47 @@ class TextRows:
         if rest:
             raise ValueError("it ends within a record")
 
-    def inexact(self, lines: Sequence[bytes]) -> list[InexactRow]:
-        if _is_text(b"\n".join(lines)):
+    def inexact(self, block: bytes) -> list[InexactRow]:
+        if is_text(block):
             return []
         return [
             InexactRow(place, column.name, "it is not valid UTF-8")
-            for place, line in enumerate(lines)
-            if not _is_text(line)
+            for place, line in enumerate(lines_in(block))
+            if not is_text(line)
             for column, field in zip(self._columns, fields_of(line), strict=True)
-            if field is not None and not _is_text(field)
+            if field is not None and not is_text(field)
         ]
 
 
 class TextWriter:
     """Writes the records of one file."""
 
-    def __init__(self, stream: BinaryIO, records: Callable[[Sequence[bytes]], bytes], header: bytes, most: int) -> None:
+    def __init__(self, stream: BinaryIO, records: Callable[[bytes], bytes], header: bytes) -> None:
         self._stream = stream
         self._records = records
-        self._most = most
         stream.write(header)
 
-    def write(self, lines: Sequence[bytes]) -> None:
-        for block in blocks_of(lines, self._most, BLOCK_BYTES):
-            self._stream.write(self._records(block))
+    def write(self, block: bytes) -> None:
+        for part in _parts(block, _PART_BYTES):
+            self._stream.write(self._records(part))
 
     def close(self) -> None:
         self._stream.close()
 
 
-def columns_of(lines: Sequence[bytes], count: int) -> list[list[bytes]]:
+def columns_of(block: bytes, count: int) -> list[list[bytes]]:
     """Return the fields of canonical lines, still escaped, column by column."""
-    fields = b"\t".join(lines).split(b"\t")
-    if len(fields) != count * len(lines):
+    fields = block.replace(b"\n", b"\t").split(b"\t")
+    fields.pop()
+    if len(fields) != count * block.count(b"\n"):
         raise ValueError("a row has other columns than its segment")
     return [fields[place::count] for place in range(count)]
 
 
-def _is_text(data: bytes) -> bool:
-    if data.isascii():
-        return True
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+def _parts(block: bytes, most: int) -> Iterator[bytes]:
+    """Yield whole lines of a block, of about `most` bytes together."""
+    start = 0
+    while start < len(block):
+        end = block.find(b"\n", start + most) + 1 or len(block)
+        yield block[start:end]
+        start = end

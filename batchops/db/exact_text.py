@@ -1,4 +1,7 @@
-"""Canonical lines of rows: fields escaped and read back, and the exact text of a driver's value."""
+"""Canonical lines of rows: fields escaped and read back, and the exact text of a driver's value.
+
+Many lines are one block of bytes, in which each line ends with a line end: most is done to all of them at once.
+"""
 
 import math
 import re
@@ -41,6 +44,29 @@ def unescape(field: bytes) -> bytes | None:
     return None if field == NULL else _ESCAPED.sub(lambda found: _MEANT.get(found[1], found[1]), field)
 
 
+def block_of(lines: Sequence[bytes]) -> bytes:
+    """Return the lines as a block."""
+    return b"\n".join([*lines, b""])
+
+
+def lines_in(block: bytes) -> list[bytes]:
+    """Return the lines of a block."""
+    lines = block.split(b"\n")
+    lines.pop()
+    return lines
+
+
+def is_text(data: bytes) -> bool:
+    """Whether the bytes are valid UTF-8."""
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def line_of(values: Sequence[bytes | None]) -> bytes:
     """Return the canonical line of a row whose values are texts already."""
     return b"\t".join([NULL if value is None else escape(value) for value in values])
@@ -77,7 +103,7 @@ def line_maker(columns: Sequence[ExactColumn]) -> Callable[[Sequence[Any]], byte
     return line
 
 
-def lines_at_once(columns: Sequence[ExactColumn], rows: Sequence[Sequence[Any]]) -> list[bytes] | None:
+def block_at_once(columns: Sequence[ExactColumn], rows: Sequence[Sequence[Any]]) -> bytes | None:
     """Return the canonical lines of many rows, made column by column; None where a value has an unusual type.
 
     The caller then makes the lines row by row.
@@ -89,7 +115,7 @@ def lines_at_once(columns: Sequence[ExactColumn], rows: Sequence[Sequence[Any]])
             return None
         spelled.append(fields)
     try:
-        return "\n".join(map("\t".join, zip(*spelled, strict=True))).encode().split(b"\n") if spelled else []
+        return "\n".join([*map("\t".join, zip(*spelled, strict=True)), ""]).encode()
     except UnicodeEncodeError:
         return None
 

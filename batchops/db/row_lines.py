@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 
 from batchops.db.exact_columns import ExactColumn, ExactKind
-from batchops.db.exact_text import InexactValue, line_maker, lines_at_once
+from batchops.db.exact_text import InexactValue, block_at_once, block_of, line_maker, lines_in
 from batchops.db.table import Table
 from batchops.errors import RowRefusedError
 
@@ -21,8 +21,8 @@ _FETCHED = 16
 _WIDE = frozenset((ExactKind.TEXT, ExactKind.BYTES, ExactKind.TAGGED))
 """Kinds whose values may have any size."""
 
-Take = Callable[[list[bytes]], None]
-"""Takes the next canonical lines."""
+Take = Callable[[bytes], None]
+"""Takes a block of the next canonical lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def lines_of(
 ) -> list[bytes]:  # fmt: skip
     """Return the canonical lines of the rows that the statement deletes or reads, all at once."""
     found = list[bytes]()
-    take_lines(lines, connection, statement, table, columns, found.extend)
+    take_lines(lines, connection, statement, table, columns, lambda block: found.extend(lines_in(block)))
     return found
 
 
@@ -105,14 +105,14 @@ class Taker:
         self._count = 0
         self._error: Exception | None = None
 
-    def __call__(self, block: Callable[[], list[bytes]]) -> None:
+    def __call__(self, make: Callable[[], bytes]) -> None:
         """Make the next block and give it to `take`, unless an earlier one has failed."""
         if self._error is not None:
             return
         try:
-            lines = block()
-            self._take(lines)
-            self._count += len(lines)
+            block = make()
+            self._take(block)
+            self._count += block.count(b"\n")
         except Exception as error:  # noqa: BLE001  `finished` raises it
             self._error = error
 
@@ -131,7 +131,7 @@ def take_rows(result: sa.CursorResult[Any], columns: Sequence[ExactColumn], take
     taker = Taker(take)
     with closing(result):
         for rows in _blocks(result, columns):
-            taker(lambda rows=rows: exact_lines(columns, rows))  # type: ignore[misc]  # mypy knows no such default
+            taker(lambda rows=rows: exact_block(columns, rows))  # type: ignore[misc]  # mypy knows no such default
     return taker.finished()
 
 
@@ -164,12 +164,12 @@ def read_rows(found: Iterable[Any], columns: Sequence[ExactColumn]) -> list[Read
     return rows
 
 
-def exact_lines(columns: Sequence[ExactColumn], rows: Sequence[Any]) -> list[bytes]:
+def exact_block(columns: Sequence[ExactColumn], rows: Sequence[Any]) -> bytes:
     """Return the canonical lines of rows of the driver's values; RowRefusedError for a value without an exact text."""
-    if (lines := lines_at_once(columns, rows)) is not None:
-        return lines
+    if (block := block_at_once(columns, rows)) is not None:
+        return block
     line = line_maker(columns)
     try:
-        return [line(row) for row in rows]
+        return block_of([line(row) for row in rows])
     except InexactValue as error:
         raise RowRefusedError(str(error)) from error

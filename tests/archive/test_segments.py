@@ -16,8 +16,8 @@ from batchops.archive.inexact import InexactRowsError
 from batchops.archive.lines import RowsDigest, digest_of
 from batchops.archive.segments import read_segment, write_segment
 from batchops.db.exact_columns import ExactColumn, ExactKind
-from batchops.db.exact_text import InexactValue, fields_of, float_text, line_maker, line_of
-from batchops.db.row_lines import exact_lines
+from batchops.db.exact_text import InexactValue, block_of, fields_of, float_text, line_maker, line_of
+from batchops.db.row_lines import exact_block
 from batchops.errors import IntegrityError, RowRefusedError
 
 KINDS = ExactKind
@@ -151,18 +151,18 @@ def test_values_that_parquet_cannot_hold_are_named() -> None:
     )  # fmt: skip
     bad = line_of([text.encode() for text in texts])
     rows = ArrowRows(COLUMNS)
-    found = rows.inexact([*LINES, bad])
+    found = rows.inexact(block_of([*LINES, bad]))
     assert {row.place for row in found} == {len(LINES)}
     assert [row.column for row in found] == [column.name for column in COLUMNS if column.kind not in SURE]
     with pytest.raises(InexactRowsError) as raised:
-        rows.batch([*LINES, bad])
+        rows.batch(block_of([*LINES, bad]))
     assert raised.value.rows[0].column == "small"
     assert "jsonl" not in raised.value.hint  # no format holds some values, such as text that is not UTF-8
 
 
 @EACH_FORMAT
 def test_what_is_no_utf8_is_named(format: SegmentFormat) -> None:
-    (found,) = format.of(COLUMNS).inexact([*LINES, line_of([b"1", *[None] * 11, b"caf\xe9"])])
+    (found,) = format.of(COLUMNS).inexact(block_of([*LINES, line_of([b"1", *[None] * 11, b"caf\xe9"])]))
     assert (found.place, found.column) == (len(LINES), COLUMNS[-1].name)
 
 
@@ -172,8 +172,8 @@ def test_doubles_are_spelled_as_postgresql_does() -> None:
     texts = [float_text(value) for value in (*values, 1e15, 999999999999999.0, 1e-4, 9.9e-5, 5e-324, 100.0)]
     assert texts[-6:] == ["1e+15", "999999999999999", "0.0001", "9.9e-05", "5e-324", "100"]
     rows = ArrowRows([ExactColumn("x", "double precision", KINDS.DOUBLE)])
-    lines = [text.encode() for text in texts]
-    assert rows.lines(rows.batch(lines)) == lines
+    block = block_of([text.encode() for text in texts])
+    assert rows.block(rows.batch(block)) == block
 
 
 def test_a_digest_counts_rows_and_not_their_order() -> None:
@@ -211,8 +211,8 @@ def test_fields_are_read_as_they_were_written() -> None:
 def test_a_minus_before_zeros_is_not_exact() -> None:
     rows = ArrowRows([ExactColumn("x", "decimal(6,2)", KINDS.DECIMAL, precision=6, scale=2)])
     exact = [b"0.00", b"-0.01", b"-10.00", b"9999.99", b"-9999.99", b"\\N"]
-    assert [one.place for one in rows.inexact([*exact, b"-0.00"])] == [len(exact)]
-    assert rows.lines(rows.batch(exact)) == exact
+    assert [one.place for one in rows.inexact(block_of([*exact, b"-0.00"]))] == [len(exact)]
+    assert rows.block(rows.batch(block_of(exact))) == block_of(exact)
 
 
 def test_rows_are_spelled_at_once_as_one_by_one() -> None:
@@ -230,10 +230,10 @@ def test_rows_are_spelled_at_once_as_one_by_one() -> None:
         for rows in ([(value, value)] for value in given), [[(value, value) for value in given]]:
             for some in rows:
                 try:
-                    expected = [one(row) for row in some]
+                    expected = block_of([one(row) for row in some])
                 except InexactValue:
                     with pytest.raises(RowRefusedError):
-                        exact_lines([column, column], some)
+                        exact_block([column, column], some)
                 else:
-                    assert exact_lines([column, column], some) == expected
-    assert exact_lines(COLUMNS, []) == []
+                    assert exact_block([column, column], some) == expected
+    assert exact_block(COLUMNS, []) == b""

@@ -17,6 +17,7 @@ from batchops.bulk.archiving.uploads import Segment, Uploads
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.db.database import Database
+from batchops.db.exact_text import block_of
 from batchops.db.row_lines import ReadRow
 from batchops.db.table import Table
 from batchops.errors import TimedOutError
@@ -143,7 +144,7 @@ class Copies:
         exact = [row.line for row in found if not row.reason]
         places = [place for place, row in enumerate(found) if not row.reason]
         reasons = {place: row.reason for place, row in enumerate(found) if row.reason}
-        for bad in self._own.format.inexact(exact) if exact else ():
+        for bad in self._own.format.inexact(block_of(exact)) if exact else ():
             reasons[places[bad.place]] = f"{bad.column}: {bad.reason}, and would come back as another value"
         rows = [
             CopiedRow(tuple(row.values[:-1]), proof_of(row.values[-1]), hash_of(row.line), reasons.get(place, ""))

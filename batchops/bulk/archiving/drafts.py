@@ -98,7 +98,7 @@ class _Draft:
     def read(self, path: Path, spool: Spool) -> None:
         """Write the committed frames of a spool that are not in the draft yet."""
         for frame in frames(path, spool.length, self.reached.setdefault(spool.name, 0)):
-            self.segment.add(frame.lines)
+            self.segment.add(frame.block, frame.digest)
             self.reached[spool.name] = frame.end
 
 

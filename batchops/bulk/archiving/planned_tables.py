@@ -35,9 +35,9 @@ class PlannedTable:
     root: bool = False
     """Whether it is the table that the user named."""
 
-    def refuse_inexact(self, lines: Sequence[bytes]) -> None:
+    def refuse_inexact(self, block: bytes) -> None:
         """Raise RowRefusedError for a row that would come back as another."""
-        inexact = self.format.inexact(lines)
+        inexact = self.format.inexact(block)
         if inexact:
             other = "" if self.root else f"{self.table.label}."
             raise RowRefusedError(

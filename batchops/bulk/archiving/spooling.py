@@ -8,13 +8,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.archive.lines import RowsDigest
+from batchops.archive.lines import digest_of
 from batchops.archive.spool import SUFFIX, SpoolWriter
 from batchops.bulk.archiving.planned_tables import PlannedTable
 from batchops.bulk.archiving.same_columns import refuse_other_columns
 from batchops.bulk.archiving.taking import TakingExecution
 from batchops.bulk.operations import Operation
 from batchops.db.database import Database
+from batchops.db.exact_text import lines_in
 from batchops.db.row_lines import RowLines
 from batchops.errors import BatchopsError
 from batchops.ledger import spools
@@ -89,19 +90,18 @@ class TableSpools:
             self.leave()
         self._worker, self.tried = worker, None
 
-    def take(self, lines: list[bytes]) -> None:
+    def take(self, block: bytes) -> None:
         """Write rows, not durably yet."""
         assert self._worker is not None  # a transaction has begun
-        self.of.refuse_inexact(lines)
+        self.of.refuse_inexact(block)
         file = self._file or self._open(self._worker)
         before = self.tried or self._spool or Spool(self._worker.run, file.path.stem, file.length, 0, 0)
+        digest = digest_of(lines_in(block))
         try:
-            length = file.append(self._worker.batches + 1, lines, before.length)
+            length = file.append(self._worker.batches + 1, block, digest, before.length)
         except OSError as error:
             raise cannot_write(file.path, error) from error
-        digest = RowsDigest()
-        digest.add(lines)
-        self.tried = before.grown(length, len(lines), int(str(digest), 16))
+        self.tried = before.grown(length, digest.rows, int(str(digest), 16))
 
     def record(self, connection: sa.Connection) -> None:
         """Make what was written durable by fsync, then record it in the ledger."""

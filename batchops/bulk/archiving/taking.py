@@ -27,8 +27,8 @@ class TableRows(Protocol):
     def begin(self, worker: Worker) -> None:
         """Begin a transaction, which has taken nothing yet."""
 
-    def take(self, lines: list[bytes]) -> None:
-        """Take rows, by their canonical lines; RowRefusedError for a row that must stay."""
+    def take(self, block: bytes) -> None:
+        """Take rows, as a block of canonical lines; RowRefusedError for a row that must stay."""
 
     def record(self, connection: sa.Connection) -> None:
         """Record what the transaction has taken, as part of it."""

@@ -13,7 +13,7 @@ from psycopg.pq.abc import PGconn
 from psycopg.waiting import Wait
 
 from batchops.db.exact_columns import ExactColumn, ExactKind
-from batchops.db.exact_text import unescape
+from batchops.db.exact_text import lines_in, unescape
 from batchops.db.row_lines import BLOCK_BYTES, ReadRow, Take, Taker
 from batchops.db.table import Table
 
@@ -53,8 +53,8 @@ class PostgreSQLRowLines:
     ) -> list[ReadRow]:  # fmt: skip
         width, found = len(rows.selected_columns), list[ReadRow]()
 
-        def take(lines: list[bytes]) -> None:
-            for line in lines:
+        def take(block: bytes) -> None:
+            for line in lines_in(block):
                 *values, rest = line.split(b"\t", width)
                 texts = (None if (text := unescape(value)) is None else text.decode() for value in values)
                 found.append(ReadRow(tuple(texts), rest))
@@ -113,7 +113,7 @@ def _receive(server: PGconn, taker: Taker) -> Generator[Any, Any, None]:
             rows.append(row)
             size += length
             if size >= BLOCK_BYTES:
-                taker(partial(_lines, rows))
+                taker(partial(b"".join, rows))
                 rows, size = [], 0
         elif length == 0:
             while not (yield Wait.R):
@@ -122,14 +122,10 @@ def _receive(server: PGconn, taker: Taker) -> Generator[Any, Any, None]:
         else:
             break
     if rows:
-        taker(partial(_lines, rows))
+        taker(partial(b"".join, rows))
     for result in (yield from fetch_many(server)):
         if result.status != ExecStatus.COMMAND_OK:
             raise error_from_result(result, encoding="utf-8")
-
-
-def _lines(rows: list[memoryview]) -> list[bytes]:
-    return b"".join(rows)[:-1].split(b"\n")
 
 
 def _selected(connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> list[sa.ColumnElement[Any]]:

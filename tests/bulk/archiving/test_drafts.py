@@ -11,12 +11,13 @@ import pytest
 from batchops.archive.destination import FolderDestination
 from batchops.archive.formats import SegmentFormat
 from batchops.archive.inexact import InexactRowsError
-from batchops.archive.lines import digest_of
+from batchops.archive.lines import RowsDigest, digest_of
 from batchops.archive.records import ArchivedTable
 from batchops.archive.segments import SegmentDraft, read_segment
 from batchops.archive.spool import Frame, SpoolWriter, frames
 from batchops.bulk.archiving.drafts import Drafts
 from batchops.db.exact_columns import ExactColumn, ExactKind
+from batchops.db.exact_text import block_of, lines_in
 from batchops.errors import IntegrityError
 from batchops.ledger.spools import Spool
 from tests.bulk.archiving.archived import rows_in, spools_in
@@ -41,8 +42,8 @@ class Growing:
     def grows(self, *lines: bytes) -> Spool:
         """With a batch more, behind which lies one that is not committed."""
         self._batches += 1
-        self._writer.length = self._writer.append(self._batches, lines)
-        self._writer.append(self._batches + 1, [b"7", b"7"])
+        self._writer.length = self._writer.append(self._batches, block_of(lines), digest_of(lines))
+        self._writer.append(self._batches + 1, b"7\n7\n", digest_of([b"7", b"7"]))
         self.lines += lines
         return self.spool()
 
@@ -77,7 +78,7 @@ def test_only_what_is_new_is_read(drafts: Drafts, tmp_path: Path) -> None:
 
     def seen(*of: Any) -> Iterator[Frame]:
         for frame in frames(*of):
-            read.extend(frame.lines)
+            read.extend(lines_in(frame.block))
             yield frame
 
     with patch("batchops.bulk.archiving.drafts.frames", seen):
@@ -113,8 +114,8 @@ def test_a_draft_with_more_than_counts_is_written_anew(drafts: Drafts, tmp_path:
 def test_a_draft_that_failed_is_written_anew(drafts: Drafts, tmp_path: Path, error: Exception) -> None:
     one, add = Growing(drafts.folder, "1-1-a-1"), SegmentDraft.add
 
-    def fails(own: SegmentDraft, lines: list[bytes]) -> None:
-        add(own, lines)
+    def fails(own: SegmentDraft, block: bytes, digest: RowsDigest) -> None:
+        add(own, block, digest)
         raise error
 
     drafts.follow(one.grows(b"1"))
@@ -148,7 +149,7 @@ def missing(frames: Callable[..., Iterator[Frame]]) -> Callable[..., Iterator[Fr
         nonlocal count
         for frame in frames(*of):
             count += 1
-            yield replace(frame, lines=[]) if count == 2 else frame
+            yield replace(frame, block=b"") if count == 2 else frame
 
     return less
 

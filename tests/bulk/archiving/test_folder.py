@@ -9,8 +9,10 @@ import pytest
 
 import batchops as library
 from batchops.archive.inexact import InexactRow
+from batchops.archive.lines import digest_of
 from batchops.archive.parquet import Parquet
 from batchops.archive.spool import SpoolWriter, frames
+from batchops.db.exact_text import block_of
 from batchops.errors import IntegrityError
 from tests.bulk.archiving.archived import lines_in, rows_in, spools_in
 from tests.command import Batchops, here
@@ -119,8 +121,8 @@ def test_a_row_that_is_refused_once_it_was_deleted_is_not_lost(filled: Database,
     """MariaDB undoes a statement that fails; one that did not fail has to be undone by us."""
     refused = (b"7", b"700", b"701")
 
-    def inexact(_: Parquet, lines: list[bytes]) -> list[InexactRow]:
-        places = [place for place, line in enumerate(lines) if line.split(b"\t")[0] in refused]
+    def inexact(_: Parquet, block: bytes) -> list[InexactRow]:
+        places = [place for place, line in enumerate(block.splitlines()) if line.split(b"\t")[0] in refused]
         return [InexactRow(place, "id", "it is not to be") for place in places]
 
     with patch.object(Parquet, "inexact", inexact):
@@ -224,21 +226,21 @@ def test_a_run_without_another_strategy_opens_new_spools(postgresql: Database, t
 class TestSpool:
     def test_what_lies_past_the_valid_length_is_not_read(self, tmp_path: Path) -> None:
         spool = SpoolWriter(tmp_path / "1.spool", {"run": 1})
-        spool.length = spool.append(1, [b"a", b"b"])
-        spool.append(2, [b"not committed"])
+        spool.length = spool.append(1, block_of([b"a", b"b"]), digest_of([b"a", b"b"]))
+        spool.append(2, block_of([b"not committed"]), digest_of([b"not committed"]))
         spool.close()
-        assert [frame.lines for frame in frames(spool.path, spool.length)] == [[b"a", b"b"]]
+        assert [frame.block for frame in frames(spool.path, spool.length)] == [b"a\nb\n"]
 
     def test_what_was_not_committed_is_written_over(self, tmp_path: Path) -> None:
         spool = SpoolWriter(tmp_path / "1.spool", {"run": 1})
-        spool.append(1, [b"not committed, and longer"])
-        spool.length = spool.append(1, [b"a"])
-        assert [frame.lines for frame in frames(spool.path, spool.length)] == [[b"a"]]
+        spool.append(1, block_of([b"not committed, and longer"]), digest_of([b"not committed, and longer"]))
+        spool.length = spool.append(1, block_of([b"a"]), digest_of([b"a"]))
+        assert [frame.block for frame in frames(spool.path, spool.length)] == [b"a\n"]
         spool.close()
 
     def test_damage_within_the_valid_length_is_an_error(self, tmp_path: Path) -> None:
         spool = SpoolWriter(tmp_path / "1.spool", {"run": 1})
-        spool.length = spool.append(1, [b"a", b"b"])
+        spool.length = spool.append(1, block_of([b"a", b"b"]), digest_of([b"a", b"b"]))
         spool.close()
         data = spool.path.read_bytes()
         spool.path.write_bytes(data[:-1] + b"c")

@@ -1,6 +1,6 @@
 """What a worker writes into its spools: blocks of bounded bytes, and nothing over what may count."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from unittest.mock import patch
 import pytest
 import sqlalchemy as sa
 
+from batchops.archive.lines import RowsDigest
 from batchops.archive.spool import SpoolWriter
 from batchops.bulk.archiving.spooling import SpoolExecution
 from batchops.bulk.step import BulkStep
@@ -55,14 +56,14 @@ def make_wide(database: Database, rows: int, size: int) -> None:
 
 
 @contextmanager
-def frames_written() -> Iterator[list[tuple[str, int, list[bytes]]]]:
-    """Token in the file's name, batch and rows of each frame that is written meanwhile."""
-    written: list[tuple[str, int, list[bytes]]] = []
+def frames_written() -> Iterator[list[tuple[str, int, int]]]:
+    """Token in the file's name, batch and size of each frame that is written meanwhile."""
+    written: list[tuple[str, int, int]] = []
     append = SpoolWriter.append
 
-    def seen(own: SpoolWriter, batch: int, lines: Sequence[bytes], at: int | None = None) -> int:
-        written.append((own.path.stem.split("-")[2], batch, [*lines]))
-        return append(own, batch, lines, at)
+    def seen(own: SpoolWriter, batch: int, block: bytes, digest: RowsDigest, at: int | None = None) -> int:
+        written.append((own.path.stem.split("-")[2], batch, len(block)))
+        return append(own, batch, block, digest, at)
 
     with patch.object(SpoolWriter, "append", seen):
         yield written
@@ -73,7 +74,7 @@ def test_a_batch_of_wide_rows_is_written_in_parts(database: Database, tmp_path: 
     make_wide(database, 30, MB // 3)
     with frames_written() as frames:
         end = archive(database, tmp_path, "--batch-size", "5000", "--format", "jsonl")
-    sizes = [sum(map(len, lines)) for _, _, lines in frames]
+    sizes = [size for _, _, size in frames]
     assert (end["rows"], len(rows_in(tmp_path))) == (32, 32)
     assert {batch for _, batch, _ in frames} == {1}
     assert len(frames) >= 8
@@ -89,12 +90,12 @@ def test_a_session_that_ends_while_its_rows_come_is_begun_anew(
     make_wide(database, 60, MB // 3)
     append, killed = SpoolWriter.append, list[object]()
 
-    def kills(own: SpoolWriter, batch: int, lines: Sequence[bytes], at: int | None = None) -> int:
+    def kills(own: SpoolWriter, batch: int, block: bytes, digest: RowsDigest, at: int | None = None) -> int:
         if not killed:
             killed.extend(database.column(_ANSWERING[name]))
             for session in killed if name == "mariadb" else ():
                 database.execute(f"KILL {session}")
-        return append(own, batch, lines, at)
+        return append(own, batch, block, digest, at)
 
     with patch.object(SpoolWriter, "append", kills):
         end = archive(database, tmp_path, "--batch-size", "5000", "--format", "jsonl")
