@@ -293,5 +293,6 @@ class BulkStep:
 
     def _accept(self, after: Worker) -> Outcome:
         before, self.worker, self._in_doubt = self.worker, after, None
-        self._execution.committed()
+        if after.batches > before.batches:  # else what the execution has tried was rolled back
+            self._execution.committed()
         return Outcome.between(before, after, self._cursor_of(before).passes)

@@ -15,7 +15,7 @@ from batchops.bulk.archiving.spooling import SpoolExecution
 from batchops.bulk.step import BulkStep
 from batchops.bulk.strategies.strategy import Batch
 from batchops.db.row_lines import BLOCK_BYTES
-from batchops.errors import TransientError
+from batchops.errors import ConnectionLostError, TransientError
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.run import Worker
 from batchops.runtime.batch_size import Size
@@ -166,3 +166,21 @@ def test_a_batch_that_may_be_durable_is_not_written_over(database: Database, tmp
     assert (end["rows"], len(rows_in(tmp_path)), spools_in(tmp_path)) == (MATCHING, MATCHING, [])
     assert len({*names[:3]}) == 1
     assert names[3] != names[2]
+
+
+@pytest.mark.in_turn
+def test_a_batch_whose_connection_broke_in_its_midst_does_not_count(database: Database, tmp_path: Path) -> None:
+    """It was rolled back before the ledger heard of it: what it had written to its spool is no row of the archive."""
+    make(database)
+    work, calls = SpoolExecution.work, [0]
+
+    def breaks_once(own: SpoolExecution, connection: sa.Connection, batch: Batch) -> int:
+        rows = work(own, connection, batch)
+        calls[0] += 1
+        if calls[0] == 3:
+            raise ConnectionLostError("The connection broke.")
+        return rows
+
+    with patch.object(SpoolExecution, "work", breaks_once):
+        end = archive(database, tmp_path, "--batch-size", "100")
+    assert (end["rows"], max(rows_in(tmp_path).values()), spools_in(tmp_path)) == (MATCHING, 1, [])
