@@ -244,7 +244,7 @@ def _steps(
         if job.children is not None:
             own, renew = step_of(job.children), heartbeat.renew_with_batch
             return own(job.database, strategy, execution, job.ledger, worker, renew, job.children)
-        read_meter = ReadMeter(job.database.backend) if metered else None
+        read_meter = ReadMeter(job.database.backend, job.plan.table, job.route.reads) if metered else None
         comes_back = job.route.kind.starts_over or (job.plan.verb.removes and job.plan.refers_to_itself)
         return BulkStep(
             job.database, strategy, execution, job.ledger, worker, read_meter,

@@ -160,7 +160,8 @@ def _route(
         resumed = _comparable(resumed, pinned)
     strategy = strategy_of(connection, database, found.table, pinned, found.ids, look_again=spec.look_again)
     operation = operation_of(verb, pinned)
-    return RunStrategy(pinned, why, strategy, operation, resumed, start(connection, strategy, resumed), sampled)
+    reads = JobReads(connection, database, verb.right, found.table, found.facts, pinned).besides
+    return RunStrategy(pinned, why, strategy, operation, resumed, start(connection, strategy, resumed), sampled, reads)
 
 
 def _pin(

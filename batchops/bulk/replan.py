@@ -1,6 +1,6 @@
 """Measures whether a strategy reads what was planned, and finds another one for a run if it reads far more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ from batchops.bulk.strategies import STRATEGIES
 from batchops.bulk.strategies.cursor import Cursor
 from batchops.bulk.strategies.strategy import Situation, Strategy
 from batchops.db.backend import Backend
+from batchops.db.facts import TableName
+from batchops.db.table import Table
 from batchops.errors import RefusedError
 from batchops.ledger.run import Run
 from batchops.sql.selection import Selection
@@ -32,17 +34,26 @@ IN_A_ROW = 2
 
 
 class ReadMeter:
-    """Measures some of the batches, and tells when the strategy reads too much. For one worker."""
+    """Measures some of the batches, and tells when the strategy reads too much. For one worker.
 
-    def __init__(self, backend: Backend) -> None:
+    Rows of other tables count if the condition reads them, as far as the server tells tables apart: another strategy
+    may save those, but not the reads of foreign keys and triggers.
+    """
+
+    def __init__(self, backend: Backend, table: Table, others: Collection[TableName]) -> None:
+        """`others`: the tables that the condition reads."""
         self._backend = backend
+        self._table = table
+        self._others = others
         self._every = self._until = EVERY
         self._bad = 0
 
     def meter(self, connection: sa.Connection) -> Callable[[], int] | None:
         """Return what counts the rows that this connection reads from now on; None if the batch is not measured."""
         self._until -= 1
-        return self._backend.planner.meter(connection) if self._until <= 0 else None
+        if self._until > 0:
+            return None
+        return self._backend.planner.meter(connection, self._table, self._others)
 
     def check(self, planned: int, read: int) -> str | None:
         """Return the message about a batch that read too many rows; None while all is well."""
@@ -54,7 +65,8 @@ class ReadMeter:
         self._every = self._until = EVERY
         if self._bad < IN_A_ROW:
             return None
-        return f"A batch reads {read:,} rows, those of other tables included; the plan expected {planned:,}."
+        beside = ", those of other tables included" if self._others else ""
+        return f"A batch reads {read:,} rows{beside}; the plan expected {planned:,}."
 
 
 def another_strategy(job: "BulkJob", now: Run, tried: frozenset[str]) -> tuple[Run, Strategy] | None:

@@ -1,11 +1,12 @@
 """What the server's planner says about a statement before it runs, and what its counters say afterwards."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from batchops.db.facts import TableName
 from batchops.db.table import Table
 
 
@@ -55,10 +56,13 @@ class Planner(Protocol):
     ) -> bool:  # fmt: skip
         """Whether the server finds the rows of `select` by the index on the key `names` of the table alone."""
 
-    def meter(self, connection: sa.Connection) -> Callable[[], int] | None:
-        """Return a function that tells how many rows of users' tables this connection has read since then.
+    def meter(
+        self, connection: sa.Connection, table: Table, others: Collection[TableName]
+    ) -> Callable[[], int] | None:  # fmt: skip
+        """Return a function that tells how many rows of these tables this connection has read since then.
 
-        It asks the server's own counters; None where the server has none.
+        It asks the server's own counters, and counts the rows of all tables where the server does not tell them apart;
+        None where the server has no counters.
         """
 
 

@@ -25,6 +25,7 @@ from batchops.bulk.strategies.row_list import to_list
 from batchops.bulk.strategies.strategy import Batch, Strategy, StrategyKind
 from batchops.bulk.verb import BulkVerb
 from batchops.db.database import Database
+from batchops.db.facts import TableName
 from batchops.db.recorded_statements import SELECTED, shown_sql
 from batchops.db.signals import Scope, run_scope
 from batchops.errors import RefusedError
@@ -54,6 +55,8 @@ class RunStrategy:
     cursor: Cursor
     sampled: int | None = None
     """How many rows match by a sample, if one was taken."""
+    reads: frozenset[TableName] = frozenset()
+    """The tables that the condition and the values read in sub-selects, views and functions."""
 
     @property
     def kind(self) -> StrategyKind:

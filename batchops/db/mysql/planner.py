@@ -1,11 +1,12 @@
 """MySQL's plans, the rows that they read, and its counters of rows read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from batchops.db.facts import TableName
 from batchops.db.faults import Fault
 from batchops.db.mysql.faults import classify
 from batchops.db.planner import Work, prefixed
@@ -75,7 +76,9 @@ class MySQLPlanner:
         own = first["table"] == (table.alias or table.name)
         return own and first["key"] == "PRIMARY" and first["type"] in ("const", "ref", "range")
 
-    def meter(self, connection: sa.Connection) -> Callable[[], int] | None:
+    def meter(
+        self, connection: sa.Connection, table: Table, others: Collection[TableName]  # noqa: ARG002  not told apart
+    ) -> Callable[[], int] | None:  # fmt: skip
         before = _rows_read(connection)
         return lambda: _rows_read(connection) - before
 

@@ -1,18 +1,20 @@
 """PostgreSQL's plans with their costs, and its counters of rows read."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
+from batchops.db.facts import TableName
 from batchops.db.planner import Work, prefixed
+from batchops.db.postgresql.inheritance import OWN
 from batchops.db.table import Table
 
 # Counts for this transaction alone, and only live rows: those that a scan passes over are not counted.
-_READ = sa.text(
-    "SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0) FROM pg_catalog.pg_stat_xact_user_tables "
-    "WHERE relname NOT LIKE 'batchops\\_%'"
-)
+_READ = sa.text(f"""{OWN}, others AS (SELECT to_regclass(name)::oid AS oid FROM unnest(CAST(:others AS text[])) AS name)
+SELECT coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0) FROM pg_catalog.pg_stat_xact_user_tables
+WHERE relid IN (SELECT oid FROM own UNION SELECT oid FROM others)
+""")
 
 
 _INDEX = sa.text("""
@@ -70,9 +72,17 @@ class PostgreSQLPlanner:
         indexes = connection.execute(_INDEX, {"table": table.identity, "names": list(names)}).scalars()
         return used <= set(indexes)
 
-    def meter(self, connection: sa.Connection) -> Callable[[], int] | None:
-        before = connection.execute(_READ).scalar_one()
-        return lambda: int(connection.execute(_READ).scalar_one() - before)
+    def meter(
+        self, connection: sa.Connection, table: Table, others: Collection[TableName]
+    ) -> Callable[[], int] | None:  # fmt: skip
+        named = [f"{_quoted(connection, schema)}.{_quoted(connection, name)}" for schema, name in others if schema]
+        counted = {"oids": [table.identity], "others": named}
+        before = connection.execute(_READ, counted).scalar_one()
+        return lambda: int(connection.execute(_READ, counted).scalar_one() - before)
+
+
+def _quoted(connection: sa.Connection, name: str) -> str:
+    return connection.dialect.identifier_preparer.quote_identifier(name)
 
 
 def plan_of(connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """SQLite's plans; SQLite has neither estimates nor counters of rows read."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -60,5 +60,5 @@ class SQLitePlanner:
             return tuple(names) == table.primary or names[0] not in table.column_names  # the row number
         return list(connection.execute(_PARTS, {"index": found["index"]}).scalars()) == list(names)
 
-    def meter(self, connection: sa.Connection) -> Callable[[], int] | None:  # noqa: ARG002  no such counters
+    def meter(self, *_: object) -> None:  # no such counters
         return None
