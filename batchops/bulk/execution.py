@@ -36,6 +36,9 @@ class Removal(Protocol):
     ) -> None:  # fmt: skip
         """Read `rows` rows as they are now: they stay, and these columns of theirs are set to NULL next."""
 
+    def changes(self, connection: sa.Connection, table: Table, where: sa.ColumnElement[bool]) -> None:
+        """Note that the run itself changes these rows next."""
+
     def state(self) -> Callable[[], None]:
         """Return a function that forgets the rows read and deleted from now on, after the database undid that."""
 
@@ -76,6 +79,9 @@ class DirectRemoval:
     def nulls(
         self, connection: sa.Connection, table: Table, columns: Sequence[str], where: sa.ColumnElement[bool], rows: int
     ) -> None:  # fmt: skip
+        pass
+
+    def changes(self, connection: sa.Connection, table: Table, where: sa.ColumnElement[bool]) -> None:
         pass
 
     def delete(self, connection: sa.Connection, table: Table, delete: sa.Delete) -> int:  # noqa: ARG002

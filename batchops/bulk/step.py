@@ -12,7 +12,7 @@ from batchops.bulk.failing_condition import located, next_batch, ready
 from batchops.bulk.isolate_rejected import RejectedRowSearch, SearchResult, TooManyRejectedError, row_names
 from batchops.bulk.rejection_forecast import RejectionForecast
 from batchops.bulk.replan import ReadMeter
-from batchops.bulk.skipped_rows import changed_meanwhile, skipped
+from batchops.bulk.skipped_rows import MOST_WAITING, changed_meanwhile, skipped
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.db.database import Database
@@ -26,8 +26,6 @@ from batchops.runtime.outcome import Outcome
 
 MOST_LISTED = 10_000
 """How many rows that the job's own condition keeps are named in the ledger by one worker."""
-MOST_WAITING = 20_000
-"""The most rejected rows that a worker remembers to try again."""
 
 
 class BulkStep:

@@ -164,6 +164,7 @@ class FamilyStatements:
 
     def set_null(self, table: Table, columns: Sequence[str], where: Where, most: int | None = None) -> tuple[int, bool]:
         """Set these columns of at most `most` rows to NULL. Return how many, and whether these are surely all."""
+        self._removal.changes(self._connection, table, sa.and_(*where))
         nulls = {table.called.c[quoted(name)]: sa.null() for name in columns}
         update = table.alone(sa.update(table.called)).values(nulls)
         if most is None:

@@ -13,6 +13,7 @@ from batchops.bulk.children.families import Families
 from batchops.bulk.children.mark import MarkFirstError
 from batchops.bulk.children.pace import ParentPace, TooManyRowsError, most_rows
 from batchops.bulk.children.parents import Parents
+from batchops.bulk.children.renewed_proofs import renewing
 from batchops.bulk.children.shape import Row
 from batchops.bulk.children.statements import FamilyStatements
 from batchops.bulk.children.taken import ChildrenOfRun
@@ -20,7 +21,7 @@ from batchops.bulk.execution import Execution
 from batchops.bulk.failing_condition import ready
 from batchops.bulk.isolate_rejected import RejectedRowSearch, SearchResult, row_names
 from batchops.bulk.rejection_forecast import RejectionForecast
-from batchops.bulk.skipped_rows import skipped
+from batchops.bulk.skipped_rows import looked_at_again, skipped
 from batchops.bulk.step import BulkStep
 from batchops.bulk.strategies.cursor import MARKED, UNMARKED, Cursor
 from batchops.bulk.strategies.strategy import Batch, Strategy
@@ -49,7 +50,7 @@ class FamilyStep(BulkStep):
         self, database: Database, strategy: Strategy, execution: Execution, ledger: Ledger, worker: Worker,
         renew: Callable[[sa.Connection], None], children: ChildrenOfRun,
     ) -> None:  # fmt: skip
-        again = not children.all_match
+        again, execution = not children.all_match, renewing(database, strategy, execution, children)
         super().__init__(database, strategy, execution, ledger, worker, renew=renew, comes_back=again)
         forecast = RejectionForecast(database, execution.operation)
         self._search = RejectedRowSearch(database, self._work, forecast, statements=True)
@@ -130,6 +131,7 @@ class FamilyStep(BulkStep):
             cursor, named = self._skip_rejected(connection, batch, cursor, done)
             backend = self._database.backend
             changed = () if partial else self._changed(connection, batch, done)
+            cursor, changed = looked_at_again(cursor, self.cursor.ranges[0], changed)
             named = (*named, *partial, *skipped(backend, connection, batch, changed, CHANGED))
             locked = skipped(backend, connection, batch, batch.locked_keys, LOCKED)
             after = self._advanced(cursor, batch, done.rows, len(named))

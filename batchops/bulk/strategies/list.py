@@ -70,6 +70,11 @@ class ListStrategy(KeyStrategy):
         self._alone = self._locks or backend.sessions.one_writer
         """Whether nobody else can change a row that a batch has looked at."""
 
+    @property
+    def listed_rows(self) -> ListedRows | None:
+        """The listed rows that nobody has changed since; None before the list is made."""
+        return self._rows
+
     def begin(self, connection: sa.Connection) -> Cursor:  # noqa: ARG002  the list alone says
         """Return one range over the whole list."""
         return Cursor((Range(None, None),))

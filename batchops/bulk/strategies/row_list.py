@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import sqlalchemy as sa
 from sqlalchemy.sql.elements import quoted_name
@@ -84,6 +84,14 @@ class ListedRows(Selection):
         same = [self.listed.clause.c[quoted(name)] == self.backend.keys.order(self.table, name) for name in names]
         value = sa.select(self.listed.clause.c[quoted(column)]).where(*same)
         return value.correlate(self.table.called).scalar_subquery()
+
+
+@runtime_checkable
+class FollowsList(Protocol):
+    """A strategy that changes the rows of a list."""
+
+    @property
+    def listed_rows(self) -> ListedRows | None: ...
 
 
 @dataclass(frozen=True, kw_only=True)

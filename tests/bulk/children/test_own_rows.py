@@ -228,3 +228,52 @@ def test_references_to_rows_that_are_not_there(sqlite: Database, with_children: 
         return
     assert (finished.reason, finished.rows, finished.rejected) == ("incomplete", 105, 19), finished
     assert sqlite.scalar("SELECT count(*) FROM c WHERE gone = 1") == DEEP - 1
+
+
+def test_listed_rows_that_the_run_itself_changes_go(database: Database) -> None:
+    """3 loses its reference to 2, which is not listed and goes with 1; so 3 is not as it was when it was listed."""
+    database.script(
+        "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, gone integer NOT NULL, p integer, q integer,"
+        " FOREIGN KEY (p) REFERENCES t (id), FOREIGN KEY (q) REFERENCES t (id) ON DELETE SET NULL);"
+        "CREATE INDEX t_p ON t (p); CREATE INDEX t_q ON t (q)"
+    )
+    database.insert(
+        "t", ("id", "gone", "p", "q"), [(1, 1, None, None), (2, 0, 1, None), (3, 1, None, 2), (4, 0, None, 2)]
+    )
+    done = library.purge(
+        url=database.url, table="t", where="gone = 1", strategy="list", with_children=True, batch_size=1
+    )
+    assert (done.reason, done.rejected, done.rows) == ("done", 0, 3), done
+    assert database.rows("SELECT id, p, q FROM t") == [(4, None, None)]
+
+
+def test_a_changed_row_that_goes_as_a_child_of_another_is_not_left(database: Database) -> None:
+    """A trigger changes 3, which is listed, as 1 goes with its child. Later 3 goes as a child of 7."""
+    database.script(
+        "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, gone integer NOT NULL, p integer, n integer DEFAULT 0,"
+        " FOREIGN KEY (p) REFERENCES t (id)); CREATE INDEX t_p ON t (p); CREATE TABLE c (id integer PRIMARY KEY,"
+        " t integer, FOREIGN KEY (t) REFERENCES t (id)); CREATE INDEX c_t ON c (t)"
+    )
+    database.insert("t", ("id", "gone", "p"), [(1, 1, None), (3, 1, None), (7, 1, None)])
+    database.insert("c", ("id", "t"), [(1, 1)])
+    database.execute("UPDATE t SET p = 7 WHERE id = 3")
+    database.script(
+        {
+            "postgresql": "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS"
+            " 'BEGIN UPDATE t SET n = n + 1 WHERE id = 3; RETURN NULL; END';"
+            "CREATE TRIGGER g AFTER DELETE ON c FOR EACH ROW EXECUTE FUNCTION f();",
+            "mysql": "CREATE TRIGGER g AFTER DELETE ON c FOR EACH ROW UPDATE t SET n = n + 1 WHERE id = 3;",
+            "sqlite": "CREATE TRIGGER g AFTER DELETE ON c BEGIN UPDATE t SET n = n + 1 WHERE id = 3; END;",
+        }[database.backend]
+    )
+    done = library.purge(
+        url=database.url,
+        table="t",
+        where="gone = 1",
+        strategy="list",
+        with_children=True,
+        batch_size=1,
+        allow=["triggers"],
+    )
+    assert (done.reason, done.rejected, done.rows) == ("done", 0, 3), done
+    assert database.rows("SELECT id FROM t") == []
