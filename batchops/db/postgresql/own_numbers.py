@@ -9,7 +9,7 @@ from sqlalchemy.ext.compiler import compiles
 class InsertWithNumbers(sa.Insert):
     """An INSERT that may set columns which are GENERATED ALWAYS AS IDENTITY."""
 
-    inherit_cache = False
+    inherit_cache = True
 
 
 @compiles(InsertWithNumbers, "postgresql")
