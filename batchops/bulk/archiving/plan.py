@@ -10,6 +10,7 @@ from batchops.archive.destination import Destination, FolderDestination
 from batchops.archive.formats import format_here
 from batchops.archive.ownership import DestinationOwner, check, owner_of, this_host
 from batchops.archive.s3 import S3Destination
+from batchops.bulk.archiving.nulled_before import nulled_before
 from batchops.bulk.archiving.plan_database import database_archive
 from batchops.bulk.archiving.planned_tables import (
     PlannedTable,
@@ -26,8 +27,9 @@ from batchops.bulk.archiving.planned_tables import (
 from batchops.bulk.archiving.spec import ArchiveSpec
 from batchops.bulk.archiving.target import Bucket, Folder, OtherTable
 from batchops.bulk.archiving.to_bucket import BucketArchive
+from batchops.bulk.archiving.to_database import DatabaseArchive
 from batchops.bulk.archiving.to_folder import FolderArchive
-from batchops.bulk.archiving.to_table import table_archive
+from batchops.bulk.archiving.to_table import TableArchive, table_archive
 from batchops.bulk.children.of_run import refers_to_itself
 from batchops.bulk.rows_out import Preparing, RowsOut
 from batchops.db.exact_columns import ExactColumn, refused
@@ -47,6 +49,14 @@ def rows_out(preparing: Preparing) -> RowsOut:
     """Return where the rows of an archive go; UsageError or RefusedError if they cannot go there."""
     spec = preparing.spec
     assert isinstance(spec, ArchiveSpec)  # the verb's own
+    out = _rows_out(preparing, spec)
+    archived = spec.columns or preparing.found.table.column_names
+    return replace(out, refusals=[*out.refusals, *nulled_before(preparing, archived)])
+
+
+def _rows_out(
+    preparing: Preparing, spec: ArchiveSpec
+) -> FolderArchive | BucketArchive | DatabaseArchive | TableArchive:  # fmt: skip
     if not preparing.ledger.in_target:
         raise RefusedError(
             "An archive needs the ledger in the database itself: rows and ledger are one commit.",

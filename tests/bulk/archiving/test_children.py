@@ -264,6 +264,32 @@ def test_a_reference_of_rows_without_a_key_is_set_to_null_and_not_archived(datab
     assert texts_in(tmp_path / "a", nulled=True) == {}
 
 
+@pytest.mark.in_turn
+@pytest.mark.parametrize("to", ["folder", "table"])
+def test_a_plain_archive_whose_deletes_set_references_of_later_rows_to_null_is_refused(
+    database: Database, tmp_path: Path, to: str
+) -> None:
+    """With children, the rows keep their references in the archive."""
+    database.script(
+        "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, gone integer NOT NULL, p integer,"
+        " FOREIGN KEY (p) REFERENCES t (id) ON DELETE SET NULL); CREATE INDEX t_p ON t (p);"
+        "CREATE TABLE old (id integer NOT NULL PRIMARY KEY, gone integer NOT NULL, p integer)"
+    )
+    database.insert("t", ("id", "gone", "p"), [(1, 1, None), (2, 0, 1), (3, 1, 1), (4, 1, 3)])
+    job: dict[str, Any] = {"url": database.url, "table": "t", "batch_size": 1, "allow": ["cascades"]}
+    place = f"{tmp_path}/a/" if to == "folder" else "old"
+    with pytest.raises(RefusedError, match="would not have their values"):
+        library.archive(**job, where="gone = 1", to=place)
+    assert library.archive(**job, where="id = 4", to=place).exit == 0, "3, to which it refers, stays"
+    if to == "table":
+        done = library.archive(**job, where="gone = 1", to=place, columns=["id", "gone"])
+        assert (done.exit, database.column("SELECT id FROM old ORDER BY id")) == (0, [1, 3, 4])
+    else:
+        done = library.archive(**job, where="gone = 1", to=place, with_children=True)
+        assert library.restore(destination=tmp_path / "a", url=database.url).exit == done.exit == 0
+        assert database.rows("SELECT * FROM t ORDER BY id") == [(1, 1, None), (2, 0, 1), (3, 1, 1), (4, 1, 3)]
+
+
 def test_in_a_recipe(sqlite: Database, tmp_path: Path) -> None:
     shop.make(sqlite, customers=10)
     before = shop.seen(sqlite)
