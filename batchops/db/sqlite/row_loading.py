@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.db.exact_columns import ExactColumn, ExactKind
-from batchops.db.exact_text import fields_of, line_maker
+from batchops.db.exact_text import InexactValue, fields_of, line_maker
 from batchops.db.row_loading import OnConflict, merge, own_columns, staged_clause, staged_name
 from batchops.db.sqlite.triggers import triggers
 from batchops.db.table import Table
@@ -62,7 +62,12 @@ class SQLiteRowLoading:
         self, connection: sa.Connection, table: sa.FromClause, columns: Sequence[ExactColumn], *, streamed: bool = False
     ) -> Iterator[bytes]:  # fmt: skip
         query = sa.select(*own_columns(table, columns)).select_from(table)
-        yield from map(line_maker(columns), connection.execute(query, execution_options={"stream_results": streamed}))
+        line, stored = line_maker(columns), line_maker([replace(one, kind=ExactKind.TAGGED) for one in columns])
+        for row in connection.execute(query, execution_options={"stream_results": streamed}):
+            try:
+                yield line(row)
+            except InexactValue:  # the column has made another value of it, which must not look like the one sent
+                yield stored(row)
 
     def merge(
         self, connection: sa.Connection, staged: sa.TableClause, table: Table, columns: Sequence[ExactColumn],

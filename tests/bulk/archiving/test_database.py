@@ -1,10 +1,12 @@
 """Rows go to another database: committed and read back there before they are deleted here."""
 
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import batchops as library
 from tests.command import Batchops, here
 from tests.conftest import NewDatabase
 from tests.crash.scenario import MATCHING, ROWS, make
@@ -140,3 +142,20 @@ def test_rows_that_are_refused_here_are_taken_back_there(new_database: NewDataba
     assert done.code == 3, done
     assert source.column("SELECT id FROM t ORDER BY id") == [2, 5]
     assert there.column("SELECT id FROM old ORDER BY id") == [1, 3, 4]
+
+
+def test_a_value_that_a_column_of_sqlite_would_make_a_number_of_stays(
+    new_database: NewDatabase, tmp_path: Path
+) -> None:
+    """A row with such a value is rejected, in an archive as in a restore."""
+    source, there = new_database("postgresql"), new_database("sqlite")
+    source.script("CREATE TABLE t (id integer PRIMARY KEY, n numeric(9,3), m numeric(9,3))")
+    source.script("INSERT INTO t VALUES (1, 1.25, NULL), (2, NULL, NULL), (3, NULL, 0.1)")
+    there.script("CREATE TABLE old (id integer PRIMARY KEY, n numeric, m text)")
+    more = ("--all-rows", "--to", "env:OTHER_URL#old", "-y")
+    done = here("archive", "t", "--url", source.url, *more, env={"OTHER_URL": there.url})
+    assert (done.code, "its values would change there" in done.out + done.err) == (3, True), done
+    assert (source.column("SELECT id FROM t"), there.column("SELECT id FROM old ORDER BY id")) == ([1], [2, 3])
+    library.archive(url=source.url, table="t", all_rows=True, to=f"{tmp_path}/a/", format="jsonl")
+    back = library.restore(destination=tmp_path / "a", into="old", url=there.url)
+    assert (back.exit, back.rejected, there.scalar("SELECT count(*) FROM old")) == (3, 1, 2), back
