@@ -55,6 +55,14 @@ class RowLoading(Protocol):
     def type_for(self, column: ExactColumn, family: str, *, in_key: bool) -> str:
         """Return the type of a new column for the values of this column of that family; empty if there is none."""
 
+    def equal_texts(
+        self, connection: sa.Connection, table: Table, name: str, texts: Sequence[bytes]
+    ) -> Sequence[bytes]:  # fmt: skip
+        """Return for each text of a value of the column another one, which is the same for equal values.
+
+        Equality is that of a foreign key which refers to the column: of its collation, its padding, its numbers.
+        """
+
     def advance_numbers(self, connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> None:
         """Set the database's numbering of new rows past the rows that exist, where it does not do so by itself."""
 

@@ -20,6 +20,7 @@ from batchops.ledger.owner import this_process
 from batchops.ledger.requests import scopes_of
 from batchops.ledger.run import Run
 from batchops.ledger.run_events import save_plan
+from batchops.restore.parents_first import equal_in
 from batchops.restore.plan import ORDER
 from batchops.restore.previous import Work, work_of
 from batchops.restore.rows_back import Target
@@ -145,8 +146,11 @@ def _loop(
         return ready.matched(rows.table)
 
     first = next(iter(ready.targets.values())).table
+    equal = {
+        label: equal_in(job.database, ready.targets[label].table, own) for label, own in job.work.references.items()
+    }
     with (
-        closing(TablesInTurn(job.destination, job.work, lambda: stop.asked)) as source,
+        closing(TablesInTurn(job.destination, job.work, lambda: stop.asked, equal)) as source,
         loop_throttles(job.spec, job.plan, ready.watched, job.database, first, live, emitter, stats) as throttles,
     ):
         step = RestoreStep(

@@ -83,6 +83,11 @@ class Block(NamedTuple):
     """Whether the next row is of another source, or there is none."""
 
 
+Equal = Callable[[int, int, Sequence[bytes]], Sequence[bytes]]
+"""Takes the number of a reference, the place of a column in it, and texts of its values; returns for each a text that
+is the same for equal values."""
+
+
 class ParentsFirst:
     """Orders rows in a temporary database. The same rows always get the same order.
 
@@ -90,8 +95,12 @@ class ParentsFirst:
     a row that is not archived does not count.
     """
 
-    def __init__(self, references: Sequence[OwnReference], stopped: Callable[[], bool]) -> None:
+    def __init__(
+        self, references: Sequence[OwnReference], stopped: Callable[[], bool], equal: Equal = lambda *given: given[2]
+    ) -> None:  # fmt: skip
+        """Without `equal`, values are equal where their texts are."""
         self._references = references
+        self._equal = equal
         self._stopped = stopped
         self._sources: list[Source] = []
         self.rows_read = 0
@@ -162,13 +171,22 @@ class ParentsFirst:
         self._db.executemany("INSERT INTO archived VALUES (?, ?, ?)", own)
         for reference, columns, referred in places:
             for name, taken in (("referring", columns), ("referred", referred)):
-                values = (
-                    (reference, value, start + n)
-                    for n, row in enumerate(fields)
-                    if (value := _value(row, taken)) is not None
-                )
+                values = ((reference, value, start + n) for n, value in self._values(reference, fields, taken))
                 self._db.executemany(f"INSERT INTO {name} VALUES (?, ?, ?)", values)
         self._db.execute("COMMIT")
+
+    def _values(
+        self, reference: int, fields: Sequence[Sequence[bytes | None]], places: Sequence[int]
+    ) -> Iterator[tuple[int, bytes]]:  # fmt: skip
+        """Yield the values at these places as one text, with the row's index; not those with a NULL, which refers to
+        nothing."""
+        filled = [n for n, row in enumerate(fields) if all(row[place] is not None for place in places)]
+        columns = [
+            self._equal(reference, i, [text for n in filled if (text := fields[n][place]) is not None])
+            for i, place in enumerate(places)
+        ]
+        for n, values in zip(filled, zip(*columns, strict=True), strict=True):
+            yield n, values[0] if len(values) == 1 else line_of(values)
 
     def _places(self, table: ArchivedTable) -> list[tuple[int, list[int], list[int]]]:
         """Return each reference whose columns were archived: its number, and the places of its columns in a line."""
@@ -188,13 +206,12 @@ def own_references(connection: sa.Connection, database: Database, table: Table) 
     return tuple(dict.fromkeys(found))
 
 
-def _value(row: Sequence[bytes | None], places: Sequence[int]) -> bytes | None:
-    """Return the values at these places as one text; None if one is NULL, which refers to nothing.
+def equal_in(database: Database, table: Table, references: Sequence[OwnReference]) -> Equal:
+    """Return what tells equal values of the table's references, as its columns compare them."""
 
-    The text is in lower case, since a collation may ignore case. An order between two unrelated rows does no harm.
-    """
-    if len(places) == 1:
-        alone = row[places[0]]
-        return None if alone is None else alone.lower()
-    values = [row[place] for place in places]
-    return None if None in values else line_of(values).lower()
+    def equal(reference: int, place: int, texts: Sequence[bytes]) -> Sequence[bytes]:
+        name = references[reference].referred[place]
+        with database.reading() as connection:
+            return database.backend.row_loading.equal_texts(connection, table, name, texts)
+
+    return equal

@@ -16,7 +16,7 @@ from batchops.archive.records import ArchivedTable
 from batchops.archive.segments import read_segment, sha256_of
 from batchops.errors import IntegrityError, NotFoundError
 from batchops.restore.last_values import last_values
-from batchops.restore.parents_first import OwnReference, ParentsFirst, Source
+from batchops.restore.parents_first import Equal, OwnReference, ParentsFirst, Source
 
 ARRANGED_SOON = 0.05
 """Seconds in which few rows are put in order, so that nothing has to be said of it."""
@@ -91,10 +91,12 @@ class ArchivedRows:
     def __init__(
         self, destination: Destination, segments: Sequence[FoundSegment], place: Place,
         references: Sequence[OwnReference] = (), stopped: Callable[[], bool] = lambda: False,
+        equal: Equal | None = None,
     ) -> None:  # fmt: skip
         self._destination = destination
         self._segments = segments
         self._references = references
+        self._equal = equal
         self._closed = False
         self._stopped = lambda: self._closed or stopped()
         self._order: ParentsFirst | None = None
@@ -164,7 +166,8 @@ class ArchivedRows:
 
     def _in_order(self, place: Place) -> Generator[RowsAt, None, None]:
         """Yield the rows from the place's segment on, in the order of the references, from the place's row on."""
-        at, ordered = place.row, ParentsFirst(self._references, self._stopped)
+        more = () if self._equal is None else (self._equal,)
+        at, ordered = place.row, ParentsFirst(self._references, self._stopped, *more)
         with closing(ordered), closing(self._read(Place(place.segment))) as blocks:
             self._order = ordered
             ordered.arrange((Source(one.table, one.undecided), one.lines) for one in blocks)

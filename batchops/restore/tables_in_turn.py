@@ -1,10 +1,11 @@
 """Reads the archived rows of several tables, one table after the other."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import groupby
 
 from batchops.archive.destination import Destination
+from batchops.restore.parents_first import Equal
 from batchops.restore.previous import Work
 from batchops.restore.source import ArchivedRows, Place, RowsAt
 
@@ -19,7 +20,11 @@ class TablesInTurn:
     Segments with columns that are set later are read once more at the end.
     """
 
-    def __init__(self, destination: Destination, work: Work, stopped: Callable[[], bool]) -> None:
+    def __init__(
+        self, destination: Destination, work: Work, stopped: Callable[[], bool], equal: Mapping[str, Equal]
+    ) -> None:  # fmt: skip
+        """`equal`: what tells equal values of the references of each table, by its label."""
+        self._equal = equal
         self._destination = destination
         self._work = work
         self._stopped = stopped
@@ -59,4 +64,7 @@ class TablesInTurn:
             if behind > place.segment:
                 begin = place if place.segment >= first else Place(first)
                 own = () if again else work.references.get(label, ())
-                yield again, ArchivedRows(self._destination, every[:behind], begin, own, self._stopped)
+                yield (
+                    again,
+                    ArchivedRows(self._destination, every[:behind], begin, own, self._stopped, self._equal.get(label)),
+                )

@@ -139,6 +139,43 @@ def test_the_plan_tells_the_order(sqlite: Database, tmp_path: Path, batchops: Ba
     assert (without.code, "behind those" in without.out) == (0, False)
 
 
+LOOSE = {
+    "postgresql": (
+        "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level1', deterministic = false);"
+        "CREATE TABLE t (id text COLLATE loose PRIMARY KEY, p text COLLATE loose REFERENCES t (id), n numeric UNIQUE,"
+        " m numeric REFERENCES t (n))",
+        [("Éa", None), ("b", "EA"), ("Ç", "B"), ("d", "c"), ("É A", "D"), ("a x", "e a")],
+    ),
+    "mysql": (
+        "CREATE TABLE t (id varchar(9) PRIMARY KEY, p varchar(9),"
+        " n numeric(9, 3) UNIQUE, m numeric(9, 3), FOREIGN KEY (p) REFERENCES t (id), FOREIGN KEY (m)"
+        " REFERENCES t (n)) COLLATE utf8mb4_general_ci",
+        [("Éa", None), ("b", "EA  "), ("Ç", "B"), ("ß", "c "), ("É A", "S"), ("a x", "e a")],
+    ),
+    "sqlite": (
+        "CREATE TABLE t (id text COLLATE NOCASE PRIMARY KEY, p text REFERENCES t (id), n UNIQUE,"
+        " m real REFERENCES t (n))",
+        [("Éa", None), ("b", "ÉA"), ("C", "B"), ("d", "c"), ("É A", "D"), ("a x", "É a")],
+    ),
+}
+"""A table whose columns hold some different texts for equal, and rows with references by such texts, parents first."""
+
+
+def test_references_are_compared_as_the_columns_compare_them(database: Database, tmp_path: Path) -> None:
+    """By case, accents and blanks as the collation says, and numbers by value."""
+    table, rows = LOOSE[database.backend]
+    database.script(table)
+    for n, (key, parent) in enumerate(rows):
+        values = {"id": key, "p": parent, "n": 9 - n, "m": None if n == 0 else 10 - n}
+        database.insert("t", tuple(values), [tuple(values.values())])
+    before = archive_table(database, "t", tmp_path)
+    for key, _ in reversed(rows):
+        database.execute("DELETE FROM t WHERE id = :id", id=key)
+    done = library.restore(destination=tmp_path, batch_size=1, url=database.url)
+    assert (done.reason, done.rejected, done.rows) == ("done", 0, len(rows)), done
+    assert described(database, "t")[1] == before
+
+
 def ordered(rows: list[tuple[str, ...]], references: list[OwnReference], behind: int = 0) -> list[str]:
     """The first column of rows, NULL written as an empty text, in their order."""
     names = ("id", "parent", "other")
@@ -159,9 +196,8 @@ PARENT, OTHER = OwnReference(("parent",), ("id",)), OwnReference(("other",), ("i
         ([("c", "gone", ""), ("b", "c", ""), ("a", "a", "")], [PARENT], "cab"),
         ([("c", "b", "a"), ("a", "", ""), ("b", "", "d"), ("d", "a", "")], [PARENT, OTHER], "adbc"),
         ([("c", "a", ""), ("a", "b", ""), ("b", "a", ""), ("d", "", "")], [PARENT], "dbac"),
-        ([("C", "B", ""), ("b", "A", ""), ("a", "", "")], [PARENT], "abC"),
     ],
-    ids=["a line", "to what is not archived and to itself", "two references", "a circle last", "another case"],
+    ids=["a line", "to what is not archived and to itself", "two references", "a circle last"],
 )
 def test_parents_come_first(rows: list[tuple[str, ...]], references: list[OwnReference], expected: str) -> None:
     assert "".join(ordered(rows, references)) == expected

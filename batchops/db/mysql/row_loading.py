@@ -1,5 +1,6 @@
 """Loads rows into MariaDB and MySQL by INSERT of many rows, under a mode that refuses values it would change."""
 
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -23,6 +24,14 @@ SELECT trigger_name FROM information_schema.triggers
 WHERE event_object_schema = coalesce(:schema, database()) AND event_object_table = :name
   AND event_manipulation = 'INSERT' ORDER BY 1
 """)
+_COLLATION = sa.text("""
+SELECT collation_name AS collation, character_set_name AS charset FROM information_schema.columns
+WHERE table_schema = coalesce(:schema, database()) AND table_name = :name AND column_name = :column
+  AND collation_name IS NOT NULL
+""")
+_LISTED = """JSON_TABLE(:texts, '$[*]' COLUMNS (
+  n FOR ORDINALITY, t longtext CHARACTER SET utf8mb4 PATH '$'
+)) AS batchops_texts"""
 _TYPES = {
     ExactKind.INT8: "tinyint", ExactKind.INT16: "smallint", ExactKind.INT32: "int", ExactKind.INT64: "bigint",
     ExactKind.UINT8: "tinyint unsigned", ExactKind.UINT16: "smallint unsigned", ExactKind.UINT32: "int unsigned",
@@ -103,6 +112,22 @@ class MySQLRowLoading:
         if type == "longtext":
             return f"{_KEY_TEXT if in_key else type} {_EXACT}"
         return "varbinary(255)" if type == "longblob" and in_key else type
+
+    def equal_texts(
+        self, connection: sa.Connection, table: Table, name: str, texts: Sequence[bytes]
+    ) -> Sequence[bytes]:  # fmt: skip
+        found = connection.execute(_COLLATION, {"schema": table.schema, "name": table.name, "column": name}).first()
+        if found is None or not texts:
+            return texts  # the types of other columns that refer to each other spell a value in one way
+        padded = not any(mark in found.collation for mark in ("nopad", "_0900_"))
+        text = sa.func.rtrim(sa.column("t")) if padded else sa.column("t")
+        own: sa.ColumnElement[str] = sa.literal_column(found.charset)
+        weights = sa.func.hex(
+            sa.func.weight_string(sa.collate(sa.func.convert(text.op("USING")(own)), found.collation))
+        )
+        listed = sa.bindparam("texts", json.dumps([one.decode() for one in texts], ensure_ascii=False), sa.Text)
+        rows = sa.select(weights).select_from(sa.text(_LISTED)).order_by(sa.column("n")).params(texts=listed.value)
+        return [row[0].encode() for row in connection.execute(rows)]
 
     def advance_numbers(
         self, connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]  # noqa: ARG002  by its defaults

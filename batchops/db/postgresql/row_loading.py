@@ -1,5 +1,6 @@
 """Loads rows into PostgreSQL by COPY FROM STDIN, in its own text format."""
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -34,6 +35,10 @@ JOIN pg_catalog.pg_class c
   ON c.oid = CASE d.classid WHEN 'pg_catalog.pg_class'::regclass THEN d.objid ELSE d.refobjid END
 JOIN pg_catalog.pg_sequence s ON s.seqrelid = c.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE a.attrelid = CAST(:oid AS oid) ORDER BY c.oid
+""")
+_LOOSE = sa.text("""
+SELECT 1 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation
+WHERE a.attrelid = CAST(:oid AS oid) AND a.attname = :name AND NOT c.collisdeterministic
 """)
 _TYPES = {
     ExactKind.INT8: "smallint", ExactKind.INT16: "smallint", ExactKind.INT32: "integer", ExactKind.INT64: "bigint",
@@ -107,11 +112,34 @@ class PostgreSQLRowLoading:
             return f"numeric({column.precision},{column.scale})"
         return _TYPES[column.kind]
 
+    def equal_texts(
+        self, connection: sa.Connection, table: Table, name: str, texts: Sequence[bytes]
+    ) -> Sequence[bytes]:  # fmt: skip
+        kind = table.column(name).stored.partition("(")[0]
+        if kind == "character":
+            return [text.rstrip(b" ") for text in texts]
+        if kind in ("real", "double precision"):
+            return [b"0" if text == b"-0" else text for text in texts]
+        how = "lower(t)" if kind.endswith("citext") else "trim_scale(t::numeric)::text" if kind == "numeric" else None
+        if how is None and connection.execute(_LOOSE, {"oid": table.identity, "name": name}).first() is not None:
+            return [*map(_folded, texts)]  # the server has no text that tells what its collation holds for equal
+        if how is None:
+            return texts
+        listed = sa.bindparam("texts", [text.decode() for text in texts], sa.ARRAY(sa.Text))
+        rows = sa.text(f"SELECT {how} FROM unnest(CAST(:texts AS text[])) WITH ORDINALITY AS u(t, n) ORDER BY n")
+        return [text.encode() for text in connection.execute(rows.bindparams(listed)).scalars()]
+
     def advance_numbers(self, connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> None:
         numbered = {column.name for column in columns if column.identity}
         for sequence in connection.execute(_SEQUENCES, {"oid": table.identity}).all():
             if sequence.column in numbered:
                 _advance(connection, sequence, table.clause.c[quoted(sequence.column)])
+
+
+def _folded(text: bytes) -> bytes:
+    """Return the text without case, accents and blanks at its end, which most collations that are not exact ignore."""
+    spelled = unicodedata.normalize("NFKD", text.decode().casefold())
+    return "".join(one for one in spelled if not unicodedata.combining(one)).rstrip().encode()
 
 
 def _advance(connection: sa.Connection, sequence: sa.Row[Any], numbers: sa.ColumnElement[Any]) -> None:

@@ -1,5 +1,6 @@
 """Loads rows into SQLite by INSERT, each value with the storage class that it had."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,12 @@ _CLASSES = {
     ExactKind.TAGGED: ExactKind.TAGGED,
 }  # fmt: skip
 """The storage class for each kind; values of all other kinds are texts, as SQLite's numbers would round them."""
+# A foreign key refers to columns of a unique index, which names their collation; the row number has none.
+_COLLATION = sa.text("""
+SELECT upper(x.coll) FROM pragma_index_list(:table) l, pragma_index_xinfo(l.name) x
+WHERE l."unique" AND x.key AND x.name = :name COLLATE NOCASE LIMIT 1
+""")
+_WHOLE_AS_REAL = re.compile(rb"^r:(-?\d+)\.0$")
 _TYPES = {
     ExactKind.INT64: "INTEGER", ExactKind.DOUBLE: "REAL", ExactKind.BYTES: "BLOB", ExactKind.TEXT: "TEXT",
     ExactKind.TAGGED: "BLOB",
@@ -82,6 +89,16 @@ class SQLiteRowLoading:
         if family == self.family:
             return column.sql_type
         return _TYPES[_CLASSES.get(column.kind, ExactKind.TEXT)]
+
+    def equal_texts(
+        self, connection: sa.Connection, table: Table, name: str, texts: Sequence[bytes]
+    ) -> Sequence[bytes]:  # fmt: skip
+        collation = connection.execute(_COLLATION, {"table": table.name, "name": name}).scalar()
+        if collation == "NOCASE":
+            return [text.lower() for text in texts]  # of bytes: ASCII's letters only, as SQLite does
+        if collation == "RTRIM":
+            return [text.rstrip(b" ") for text in texts]
+        return [_WHOLE_AS_REAL.sub(rb"i:\1", text) for text in texts]
 
     def advance_numbers(self, *_: object) -> None:
         pass  # SQLite follows the inserted values
