@@ -31,7 +31,7 @@ DIFFERENT = 1.4
 MOST_TOGETHER = 10_000
 """The most rows of a batch for rows that refer to each other in a circle, and can only be changed together.
 
-Not where the user fixed the batch size."""
+If the user fixed the batch size, it is that one, while errors make batches smaller."""
 SMALL = 500
 """Below this many rows read and changed, a batch hardly takes longer for its rows."""
 
@@ -66,8 +66,8 @@ class Pacing:
         read = max(rows, round(self._read))
         if read <= NEARLY_PLAIN * rows:
             read = min(read, 2 * rows)
-        most = round(min(self._ceiling(), MOST_TOGETHER))
-        together = most if self.fixed is None and rows < most and not larger else None
+        most = self.fixed or round(min(self._ceiling(), MOST_TOGETHER))
+        together = most if rows < most and not larger else None
         if larger:
             rows, read = max(rows, most), max(read, most)
         return Size(rows=rows, read=read, together=together, larger=larger, skip_locked=skip_locked)

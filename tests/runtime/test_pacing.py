@@ -122,3 +122,10 @@ def test_any_batch_leaves_a_size(batches: list[tuple[int, int, float]]) -> None:
         size = pace.size()
         assert 1 <= size.rows <= size.read
         pace.observe(size, rows, read, seconds)
+
+
+def test_a_fixed_size_that_errors_have_cut_still_holds_what_must_go_together() -> None:
+    pacing = Pacing(fixed=100)
+    assert pacing.size().together is None
+    pacing.shrink()
+    assert (pacing.size().rows, pacing.size().together, pacing.size(larger=True).rows) == (50, 100, 100)
