@@ -14,12 +14,14 @@ from batchops.archive.segments import write_segment
 from batchops.bulk.archiving.copied_rows import CopiedRow, CopiedRows
 from batchops.bulk.archiving.spooling import cannot_write
 from batchops.bulk.archiving.uploads import Segment, Uploads
+from batchops.bulk.skipped_rows import changed_meanwhile
 from batchops.bulk.strategies.cursor import Cursor, Range
 from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.db.database import Database
 from batchops.db.exact_text import block_of
 from batchops.db.row_lines import ReadRow
 from batchops.db.table import Table
+from batchops.db.types import KeyValue
 from batchops.errors import TimedOutError
 from batchops.runtime.batch_size import Size
 
@@ -47,6 +49,8 @@ class InHand(Segment):
     rows: CopiedRows = field(default_factory=CopiedRows)
     read: int = 0
     """How many rows were looked at for it."""
+    changed: tuple[KeyValue, ...] = ()
+    """The keys of listed rows that were not copied, as they are not as they were listed."""
     bytes: int = 0
     """The bytes of the lines in it."""
     digest: RowsDigest = field(default_factory=RowsDigest)
@@ -106,6 +110,7 @@ class Copies:
                 with own.database.reading() as connection:
                     batch = strategy.next(connection, rest, Size(most, most, unlocked=True))
                     found = [] if batch is None or batch.where is None else self._read(connection, batch)
+                    changed = () if batch is None else self._changed(connection, batch)
             except TimedOutError:
                 if rows <= FEWEST:
                     raise
@@ -115,6 +120,7 @@ class Copies:
             one.end = None if rest.over else rest.ranges[0]
             if batch is not None:
                 one.source, one.read = batch.selection.table, one.read + batch.read
+                one.changed += changed
             lines = self._kept(one, found)
             size = sum(map(len, lines))
             one.bytes += size
@@ -124,6 +130,9 @@ class Copies:
             elif fullness < 0.5 and time.monotonic() - begun < SHORT:
                 rows = min(MOST, 2 * rows)
             yield from lines
+
+    def _changed(self, connection: sa.Connection, batch: Batch) -> tuple[KeyValue, ...]:
+        return (*batch.changed_keys, *changed_meanwhile(self._own.database.backend, connection, batch))
 
     def _room(self, one: InHand) -> int:
         return MOST if self._own.most_rows is None else self._own.most_rows - len(one.rows)

@@ -92,10 +92,11 @@ class UploadedRows:
         selection = UploadedSelection(one.source, None, segment=one, part=part, held=frozenset(same), last=last)
         where = self._backend.keys.among(one.source, self._key, same) if same else None
         read = len(part.rows) + (max(0, one.read - len(one.rows)) if last else 0)
+        left = (*(changed if given_up else ()), *(one.changed if last else ()))
         return Batch(
             selection, where, behind, read, len(same), locked=len(locked) if given_up else 0,
-            locked_keys=tuple(locked) if given_up else (), changed_keys=tuple(changed) if given_up else (),
-            key=self._key, keys=tuple(same), held=True, by_keys=True,
+            locked_keys=tuple(locked) if given_up else (), changed_keys=left, key=self._key, keys=tuple(same),
+            held=True, by_keys=True,
         )  # fmt: skip
 
     def forget(self, one: InHand) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import batchops as library
 from tests.bulk.archiving.bucket import SECRET, Bucket
+from tests.bulk.plan.situations import numbers
 from tests.command import Batchops, Result, here
 from tests.crash.scenario import MATCHING, ROWS, make
 from tests.services.database import Database
@@ -100,6 +101,21 @@ def test_another_strategy_finds_all_rows_too(postgresql: Database, bucket: Bucke
     assert "The run continues with the strategy" in done.err
     assert ids(postgresql) == {"1"}
     assert len(bucket.rows()) == 799
+
+
+@pytest.mark.in_turn
+def test_a_listed_row_that_others_change_is_reported(database: Database, bucket: Bucket) -> None:
+    """It is not as it was listed when it is to be copied."""
+    database.script("CREATE TABLE t (id integer NOT NULL PRIMARY KEY, n integer, words varchar(2000))")
+    database.execute(f"INSERT INTO t SELECT i, 0, '{'x' * 1_000}' FROM {numbers(database, 300)}")
+
+    def change(_: Request) -> None:
+        database.execute("UPDATE t SET n = 1 WHERE id = 290")
+
+    at_each(bucket, "PUT", SIDECAR, change)
+    more = ("--strategy", "list", "--segment-size", "64KiB", "--format", "jsonl", "--json")
+    done = archive(database, bucket, *more, where="id < 295 AND n = 0", code=3).json()
+    assert (done["reason"], database.scalar("SELECT count(*) FROM t")) == ("incomplete", 7)
 
 
 @pytest.mark.in_turn
