@@ -6,11 +6,14 @@ from typing import Protocol
 import sqlalchemy as sa
 
 from batchops.bulk.operations import Operation, Statement
+from batchops.bulk.strategies.cursor import Cursor
 from batchops.bulk.strategies.strategy import Batch
 from batchops.db.database import Database
 from batchops.db.table import Table
 from batchops.errors import IntegrityError, RowRefusedError
 from batchops.ledger.run import Worker
+from batchops.runtime.batch_size import Size
+from batchops.runtime.outcome import Outcome
 
 _VETO = "a trigger or rule left the row unchanged, without an error"
 
@@ -51,6 +54,12 @@ class Execution(Removal, Protocol):
     """Whether a crash of the server may undo the last batches, each as a whole."""
     one_statement: bool
     """Whether only the statement that changes rows can be refused, so that undoing it undoes all of the work."""
+
+    def ahead(self, worker: Worker, cursor: Cursor, size: Size) -> Outcome | None:
+        """Do a part of what must be done before the transaction of the batch behind `cursor`.
+
+        Return the outcome of that part, after which the step is asked again; None if the batch can begin.
+        """
 
     def begin(self, worker: Worker) -> None:
         """Note that a transaction begins; what an earlier one tried was rolled back."""
@@ -100,6 +109,9 @@ class DirectExecution(DirectRemoval):
     def __init__(self, database: Database, operation: Operation) -> None:
         self._database = database
         self.operation = operation
+
+    def ahead(self, worker: Worker, cursor: Cursor, size: Size) -> Outcome | None:  # noqa: ARG002
+        return None
 
     def begin(self, worker: Worker) -> None:
         pass

@@ -154,6 +154,11 @@ class BulkSpec(ThrottledSpec):
         return False
 
     @property
+    def whole_families(self) -> bool:
+        """Whether a row always goes in one transaction with all rows that refer to it, however many."""
+        return False
+
+    @property
     def mark_wanted(self) -> str | None:
         """What --mark sets on the rows before they are deleted with their children, as it was written."""
         return None

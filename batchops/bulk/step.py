@@ -91,7 +91,8 @@ class BulkStep:
         if self._in_doubt is not None and (settled := self._settle(self._in_doubt)):
             return settled
         try:
-            return self._next(size)
+            outcome = self._execution.ahead(self.worker, self.cursor, size)
+            return self._next(size) if outcome is None else outcome
         except ConnectionLostError:
             # The server may have crashed. What it had on disk, or a server in its place, may be some batches behind.
             self._in_doubt = self._in_doubt or self.worker

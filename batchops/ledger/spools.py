@@ -1,7 +1,7 @@
 """Spools of an archive in the ledger: the valid length of each, and the segment that it became a part of."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -106,6 +106,46 @@ def decide(connection: sa.Connection, ledger: Ledger, run: int, name: str, decid
     after = replace(before.grown(decided.behind, decided.rows, decided.digest), left=(*before.left, *decided.left))
     if not _changed(connection, ledger, before, after):
         raise TransientError(f"The ledger's row for segment {name} changed meanwhile.")
+
+
+def decide_again(
+    connection: sa.Connection, ledger: Ledger, run: int, name: str, places: Set[int], digest: int
+) -> None:  # fmt: skip
+    """Record that rows are deleted of which an earlier transaction had recorded that they stay.
+
+    It is part of the transaction that deletes them; IntegrityError if the ledger does not know that they stay.
+    """
+    before = known(connection, ledger, run, name)
+    left = () if before is None else tuple(_without(before.left, places))
+    if before is None or _length(before.left) - _length(left) != len(places):
+        raise IntegrityError(
+            f"The ledger does not know the rows of segment {name} as this process does; the batch was rolled back.",
+            "run the same command again: it copies these rows anew.",
+        )
+    after = replace(before.grown(before.length, len(places), digest), left=left)
+    if not _changed(connection, ledger, before, after):
+        raise TransientError(f"The ledger's row for segment {name} changed meanwhile.")
+
+
+def _length(stretches: Sequence[tuple[int, int]]) -> int:
+    return sum(behind - first for first, behind in stretches)
+
+
+def _without(stretches: Sequence[tuple[int, int]], places: Set[int]) -> Iterator[tuple[int, int]]:
+    """Yield the stretches without these places."""
+    low, high = min(places), max(places)
+    for first, behind in stretches:
+        if behind <= low or first > high:
+            yield first, behind
+            continue
+        begun = None
+        for place in range(first, behind + 1):
+            stays = place < behind and place not in places
+            if stays and begun is None:
+                begun = place
+            elif not stays and begun is not None:
+                yield begun, place
+                begun = None
 
 
 def close(connection: sa.Connection, ledger: Ledger, spool: Spool, rows: int) -> Spool:

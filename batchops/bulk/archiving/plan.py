@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from batchops.archive.destination import Destination, FolderDestination
-from batchops.archive.formats import format_here
+from batchops.archive.formats import SegmentFormat, format_here
 from batchops.archive.ownership import DestinationOwner, check, owner_of, this_host
 from batchops.archive.s3 import S3Destination
 from batchops.bulk.archiving.nulled_before import nulled_before
@@ -30,7 +30,7 @@ from batchops.bulk.archiving.to_bucket import BucketArchive
 from batchops.bulk.archiving.to_database import DatabaseArchive
 from batchops.bulk.archiving.to_folder import FolderArchive
 from batchops.bulk.archiving.to_table import TableArchive, table_archive
-from batchops.bulk.children.of_run import refers_to_itself
+from batchops.bulk.children.of_run import children_of, refers_to_itself
 from batchops.bulk.rows_out import Preparing, RowsOut
 from batchops.db.exact_columns import ExactColumn, refused
 from batchops.db.lookup import no_column
@@ -77,47 +77,59 @@ def _rows_out(
 def _folder(preparing: Preparing, spec: ArchiveSpec, target: Folder) -> FolderArchive:
     found, database = preparing.found, preparing.database
     lines = _lines(preparing)
-    columns, every = _columns(preparing, spec)
     format = format_here(spec.format)
+    tables = _tables(preparing, spec, format)
+    root, *others = tables
     owner = DestinationOwner(_database_id(preparing), this_host(), database.address.name, found.server.identity)
-    own = read_first(found.graph, found.table) if found.graph is not None else refers_to_itself(found.facts)
-    root = PlannedTable(found.table, columns, every, format.of(columns), own, root=True)
-    children, nulled = tuple(child_tables(preparing, format)), tuple(nulled_tables(preparing, format))
-    of_children = {"children": {one.table.label: one.pinned for one in children}} if children else {}
     return FolderArchive(
-        path=target.path, tables=(root, *children, *nulled), segment_format=format, segment_size=spec.segment_size,
+        path=target.path, tables=tables, segment_format=format, segment_size=spec.segment_size,
         server=found.server.identity, about=_about(preparing),
-        facts=(*_facts(spec, target, columns, every), *graph_facts(found.graph)),
+        facts=(*_facts(spec, target, root), *graph_facts(found.graph)),
         refusals=[
-            *_refusals(preparing, lines, columns), *graph_refusals(preparing, lines, (*children, *nulled)),
+            *_refusals(preparing, lines, root.columns), *graph_refusals(preparing, lines, others),
             *_folder_refusals(target.path, owner),
         ],
-        warnings=(*_warnings(preparing, lines, columns, every), *graph_warnings(found.graph)),
-        retry_seconds=spec.retry_timeout.total_seconds(), pinned={"archive": root.pinned | of_children},
+        warnings=(*_warnings(preparing, lines, root), *graph_warnings(found.graph)),
+        retry_seconds=spec.retry_timeout.total_seconds(), pinned=_pinned(tables),
     )  # fmt: skip
 
 
 def _bucket(preparing: Preparing, spec: ArchiveSpec, target: Bucket) -> BucketArchive:
     found, route, database = preparing.found, preparing.route, preparing.database
     lines = _lines(preparing)
-    columns, every = _columns(preparing, spec)
-    segment_format = format_here(spec.format)
+    format = format_here(spec.format)
+    tables = _tables(preparing, spec, format)
+    root, *others = tables
     destination = S3Destination(target.address, os.environ)
     owner = DestinationOwner(_database_id(preparing), "", database.address.name, found.server.identity)
+    children = children_of(preparing.connection, database, spec, found, route.pinned)
     return BucketArchive(
-        destination=destination, table=found.table, columns=columns, every_column=every,
-        archived_key=tuple(name for name in found.table.known_by if name in {column.name for column in columns}),
-        followed=route.pinned.key, segment_format=segment_format, format=segment_format.of(columns),
+        destination=destination, tables=tables, children=children, followed=route.pinned.key, segment_format=format,
         keep=spec.keep, segment_size=spec.segment_size, most_rows=spec.max_rows, server=found.server.identity,
-        about=_about(preparing), facts=tuple(_facts(spec, target, columns, every)),
+        about=_about(preparing), facts=(*_facts(spec, target, root), *graph_facts(found.graph)),
         refusals=[
-            *_refusals(preparing, lines, columns), *_unnamed(preparing), *_families(preparing),
-            *_owner_refusals(destination, owner),
+            *_refusals(preparing, lines, root.columns), *graph_refusals(preparing, lines, others),
+            *_unnamed(preparing), *_owner_refusals(destination, owner),
         ],
-        warnings=tuple(_warnings(preparing, lines, columns, every)),
-        retry_seconds=spec.retry_timeout.total_seconds(),
-        pinned={"archive": {"columns": [asdict(column) for column in columns], "every_column": every}},
+        warnings=(*_warnings(preparing, lines, root), *graph_warnings(found.graph)),
+        retry_seconds=spec.retry_timeout.total_seconds(), pinned=_pinned(tables),
     )  # fmt: skip
+
+
+def _tables(preparing: Preparing, spec: ArchiveSpec, format: SegmentFormat) -> tuple[PlannedTable, ...]:
+    """Return the table that was named, those below it, and those whose rows stay with a reference set to NULL."""
+    found = preparing.found
+    columns, every = _columns(preparing, spec)
+    own = read_first(found.graph, found.table) if found.graph is not None else refers_to_itself(found.facts)
+    root = PlannedTable(found.table, columns, every, format.of(columns), own, root=True)
+    return root, *child_tables(preparing, format), *nulled_tables(preparing, format)
+
+
+def _pinned(tables: Sequence[PlannedTable]) -> dict[str, Any]:
+    """Return what the process that continues the run must know of the tables."""
+    root, *others = tables
+    children = {one.table.label: one.pinned for one in others if not one.nulled}
+    return {"archive": root.pinned | ({"children": children} if children else {})}
 
 
 def _lines(preparing: Preparing) -> RowLines:
@@ -151,16 +163,6 @@ def _unnamed(preparing: Preparing) -> Iterator[Refusal]:
         )  # fmt: skip
 
 
-def _families(preparing: Preparing) -> Iterator[Refusal]:
-    """Yield a refusal for rows with children: no transaction holds a family together during the upload."""
-    if preparing.found.graph is not None:
-        yield Refusal(
-            "destination", "Rows with children cannot be archived to a bucket: they are copied there outside of the "
-            "transaction that finds and deletes a row with all its children.",
-            "archive to a folder (--to DIR/) and copy that to the bucket.",
-        )  # fmt: skip
-
-
 def _database_id(preparing: Preparing) -> str:
     """Return the id of the database in its ledger; empty while there is no ledger yet."""
     if preparing.ledger.state(preparing.connection) != "current":
@@ -188,17 +190,23 @@ def _chosen(preparing: Preparing, spec: ArchiveSpec, found: Sequence[ExactColumn
 
 
 def _facts(
-    spec: ArchiveSpec, target: Folder | Bucket, columns: Sequence[ExactColumn], every: Sequence[str]
+    spec: ArchiveSpec, target: Folder | Bucket, root: PlannedTable
 ) -> Iterator[tuple[str, str]]:  # fmt: skip
     uploaded = isinstance(target, Bucket)
     of_each = "an object" if uploaded else "a file"
     yield "to", f"{target.shown} ({spec.format}, {rough(spec.segment_size)}B of rows {of_each})"
-    if len(columns) < len(every):
-        yield "columns", ", ".join(column.name for column in columns)
+    if len(root.columns) < len(root.every_column):
+        yield "columns", ", ".join(column.name for column in root.columns)
     if spec.keep:
         yield KEEPS_FILES
         return
-    if uploaded:
+    if uploaded and spec.with_children:
+        yield (
+            "order",
+            "families are deleted and rolled back, to copy what goes; uploaded and read back; then deleted where all "
+            "of their rows are unchanged; no lock is held during an upload",
+        )
+    elif uploaded:
         yield "order", "rows are uploaded and read back, then deleted where unchanged; no lock is held during an upload"
     else:
         yield "order", "rows are written and synced, then deleted; files are read back before their spools go"
@@ -238,13 +246,14 @@ def _owner_refusals(destination: Destination, owner: DestinationOwner) -> Iterat
 
 
 def _warnings(
-    preparing: Preparing, lines: RowLines, columns: Sequence[ExactColumn], every: Sequence[str]
+    preparing: Preparing, lines: RowLines, root: PlannedTable
 ) -> Iterator[str]:  # fmt: skip
     keep = not preparing.verb.removes
     if (weaker := lines.weaker_commits(preparing.connection)) and not keep:  # the ledger knows what was copied
         yield f"After a fall of the server ({weaker}), rows of its last second may be in table and archive."
-    lost = [name for name in every if name not in {column.name for column in columns}]
+    columns = [column.name for column in root.columns]
+    lost = [name for name in root.every_column if name not in columns]
     if lost:
         yield f"{'Not copied' if keep else 'Not archived, and deleted with their rows'}: {', '.join(lost)}."
-    elif not preparing.found.table.key_within([column.name for column in columns]):
+    elif not preparing.found.table.key_within(columns):
         yield "The archived columns hold no key, so that no row of the archive can be found by it."

@@ -61,7 +61,8 @@ class ArchiveSpec(FamilySpec):
     def _several_tables(self) -> None:
         if not isinstance(self.target, Folder | Bucket):
             raise ValueError(
-                f"--with-children archives rows of several tables: {self.to} is one. Name a folder: --to DIR/"
+                f"--with-children archives rows of several tables: {self.to} is one. Name a folder or a "
+                "bucket: --to DIR/, --to s3://BUCKET/PREFIX"
             )
         if self.keep:
             raise ValueError("--with-children excludes --keep: which rows go with a row shows as they are deleted")
@@ -75,7 +76,11 @@ class ArchiveSpec(FamilySpec):
 
     @property
     def offers_children(self) -> bool:
-        return isinstance(self.target, Folder) and not self.keep and self.columns is None
+        return isinstance(self.target, Folder | Bucket) and not self.keep and self.columns is None
+
+    @property
+    def whole_families(self) -> bool:
+        return isinstance(self.target, Bucket)
 
     @property
     def names_rows(self) -> bool:

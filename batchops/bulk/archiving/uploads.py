@@ -48,7 +48,7 @@ class Uploads:
     def __init__(self, sealer: Sealer, run: int, tables: Sequence[ArchivedTable]) -> None:
         """`tables`: those whose rows are archived; the one that the user named comes first."""
         self._sealer = sealer
-        self._run = run
+        self.run = run
         self._tables = {_mark(table): table for table in tables}
         self._root = tables[0]
         self._decided: list[Segment] = []
@@ -62,7 +62,7 @@ class Uploads:
     def spool_name(self, table: ArchivedTable, format: SegmentFormat) -> str:
         """Return a new name for a segment in the ledger. It tells the table, unless that is the one the user named."""
         of = "" if table == self._root else f"{_mark(table)}-"
-        return f"{self._run}-{of}{secrets.token_hex(8)}.{format.ending}"
+        return f"{self.run}-{of}{secrets.token_hex(8)}.{format.ending}"
 
     def send(self, one: Segment) -> None:
         """Upload the segment, unless that is done; after an error, continue where it was."""
@@ -74,12 +74,12 @@ class Uploads:
         sealer, destination = self._sealer, self._sealer.destination
         if not one.name:
             one.number = self._numbered(one.spool)
-            one.name = name_of_segment(one.table, self._run, one.number, _format(one.spool), _token(one.spool))
+            one.name = name_of_segment(one.table, self.run, one.number, _format(one.spool), _token(one.spool))
         if one.path is not None:
             destination.publish(one.path, one.name)
             one.path = None
         data = Sidecar(
-            one.name, self._run, one.table, one.record, deleted_name(one.name), self._sealer.kept
+            one.name, self.run, one.table, one.record, deleted_name(one.name), self._sealer.kept
         ).dumped()  # fmt: skip
         sealer.write(record_name(one.name), data)
         one.sent = True
@@ -136,9 +136,9 @@ class Uploads:
         if one.record is None:
             return
         with self._sealer.ledger.database.reading() as connection:
-            spool = spools.known(connection, self._sealer.ledger, self._run, one.spool)
+            spool = spools.known(connection, self._sealer.ledger, self.run, one.spool)
         if spool is not None:
-            self.settle(self._run, spool)
+            self.settle(self.run, spool)
 
     def _give_up(self, name: str, spool: Spool) -> None:
         """Give up a segment without a record: no row of it was deleted. If one still comes, no row of it counts."""
@@ -156,11 +156,11 @@ class Uploads:
 
     def _numbered(self, name: str) -> int:
         """Return the segment's number in the run. The ledger knows the segment before it is in the bucket."""
-        ledger, spool = self._sealer.ledger, Spool(self._run, name, 0, 0, 0)
+        ledger, spool = self._sealer.ledger, Spool(self.run, name, 0, 0, 0)
         with self._sealer.fenced() as connection:
-            if spools.known(connection, ledger, self._run, name) is None:
+            if spools.known(connection, ledger, self.run, name) is None:
                 spools.add(connection, ledger, spool)
-            return spools.assign(connection, ledger, self._run, [spool])
+            return spools.assign(connection, ledger, self.run, [spool])
 
     def _name(self, run: int, number: int, spool: str) -> str:
         """Return the name of a segment; empty if its table is none of this run's any more, and nothing is there."""

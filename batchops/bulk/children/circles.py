@@ -7,10 +7,8 @@ from batchops.bulk.children.shape import FamilyShapes
 from batchops.db.facts import RESTRICT
 from batchops.db.foreign_keys import NO_ACTION, ForeignKeys
 from batchops.db.table import Table
-from batchops.errors import LimitReachedError, RowRefusedError
+from batchops.errors import LimitReachedError, RowRefusedError, TimedOutError
 from batchops.runtime.batch_size import Share, Size
-
-AT_ONCE = "rows refer to each other in a circle, and to change them at once takes too long"
 
 
 class CircleTooLargeError(Exception):
@@ -20,12 +18,23 @@ class CircleTooLargeError(Exception):
         super().__init__()
         self.component = component
 
+    @property
+    def what(self) -> str:
+        """The rows that have to go together, for people."""
+        return f"rows refer to each other in a circle by {', '.join(edge.name for edge in self.component.edges)}"
+
+
+class FamilyTooLargeError(CircleTooLargeError):
+    """A batch may not hold a row with all rows that refer to it, and no part of them may go by itself."""
+
+    @property
+    def what(self) -> str:
+        return "it has to go at once with all rows that refer to it, a family"
+
 
 def larger_than_may_be(circle: CircleTooLargeError, shapes: FamilyShapes, size: Size) -> RowRefusedError:
     """Return why the circle's parent is rejected; raise LimitReachedError if the next run may have more room."""
-    names = ", ".join(edge.name for edge in circle.component.edges)
-    what = f"rows refer to each other in a circle by {names}"
-    limit = _limit(circle, shapes, size)
+    what, limit = circle.what, _limit(circle, shapes, size)
     if limit is None:
         return RowRefusedError(f"{what} that is larger than a batch of {size.rows:,} rows: raise --batch-size")
     if not limit.whole:
@@ -33,10 +42,18 @@ def larger_than_may_be(circle: CircleTooLargeError, shapes: FamilyShapes, size: 
     return RowRefusedError(f"{what} that is larger than --{limit.limit} {limit.of}: raise it")
 
 
+def takes_too_long(error: TimedOutError, *, whole: bool) -> RowRefusedError:
+    """Return why a parent is rejected whose circle, or with `whole` whose family, cannot go within one timeout."""
+    what = "it has to go with all rows that refer to it" if whole else "rows refer to each other in a circle"
+    return RowRefusedError(f"{what}, and to change them at once takes too long: {error.message}")
+
+
 def _limit(circle: CircleTooLargeError, shapes: FamilyShapes, size: Size) -> Share | None:
     """Return the limit that leaves the circle too little room; None: the size of a batch does."""
-    parents, of_root = size.parents, circle.component is shapes.component(shapes.graph.root)
-    if of_root and parents is not None and parents.rows < size.rows:
+    parents, root = size.parents, shapes.component(shapes.graph.root)
+    # A family has one row of the root, unless rows of the root refer to each other.
+    several = circle.component is root and (root.edges or not isinstance(circle, FamilyTooLargeError))
+    if several and parents is not None and parents.rows < size.rows:
         return parents
     return size.cut
 

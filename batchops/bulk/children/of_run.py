@@ -34,9 +34,11 @@ def children_of(
     """Return what the run knows of the rows that refer to its rows; None if it need not look for such rows."""
     if found.graph is not None:
         assert isinstance(spec, FamilySpec)  # nothing else takes children
-        return ChildrenOfRun(FamilyShapes(database.backend, found.graph, pinned.key), found.mark, spec.max_total)
+        shapes = FamilyShapes(database.backend, found.graph, pinned.key)
+        return ChildrenOfRun(shapes, found.mark, spec.max_total, whole=spec.whole_families)
     alone = found.ids is not None or not pinned.key or strategy_kind(pinned.strategy).evaluates_once
-    if not spec.offers_children or alone or not refers_to_itself(found.facts):
+    offered = spec.offers_children and not spec.whole_families
+    if not offered or alone or not refers_to_itself(found.facts):
         return None
     return _own_children(connection, database, found, pinned)
 

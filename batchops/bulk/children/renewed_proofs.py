@@ -9,6 +9,7 @@ from batchops.bulk.children.graph import Graph, name_of
 from batchops.bulk.children.taken import ChildrenOfRun
 from batchops.bulk.execution import Execution
 from batchops.bulk.operations import Operation
+from batchops.bulk.strategies.cursor import Cursor
 from batchops.bulk.strategies.own_changes import OwnChanges
 from batchops.bulk.strategies.row_list import FollowsList
 from batchops.bulk.strategies.strategy import Batch, Strategy
@@ -18,6 +19,8 @@ from batchops.db.foreign_keys import ForeignKey
 from batchops.db.table import Table, quoted
 from batchops.db.types import KeyValue
 from batchops.ledger.run import Worker
+from batchops.runtime.batch_size import Size
+from batchops.runtime.outcome import Outcome
 
 
 class RenewingExecution:
@@ -38,6 +41,9 @@ class RenewingExecution:
         """The keys of rows that the transaction in hand may have changed, and that were unchanged before."""
         self.operation: Operation = execution.operation
         self.exact, self.lazy, self.one_statement = execution.exact, execution.lazy, execution.one_statement
+
+    def ahead(self, worker: Worker, cursor: Cursor, size: Size) -> Outcome | None:
+        return self._execution.ahead(worker, cursor, size)
 
     def begin(self, worker: Worker) -> None:
         self._changed = []

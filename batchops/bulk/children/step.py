@@ -8,7 +8,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from batchops.bulk.children.circles import AT_ONCE, CircleTooLargeError, larger_than_may_be
+from batchops.bulk.children.circles import CircleTooLargeError, FamilyTooLargeError, larger_than_may_be, takes_too_long
 from batchops.bulk.children.families import Families
 from batchops.bulk.children.mark import MarkFirstError
 from batchops.bulk.children.pace import ParentPace, TooManyRowsError, most_rows
@@ -37,8 +37,6 @@ from batchops.runtime.outcome import Outcome
 
 ROUNDS = 3
 """How often a refused parent is tried again: others may have inserted children of it meanwhile."""
-
-
 VISITS = 2
 """How often a parent is visited again if rows of its family are locked."""
 
@@ -92,7 +90,7 @@ class FamilyStep(BulkStep):
             except TimedOutError as error:
                 if not size.larger:
                     raise
-                return self._reject(few, size, RowRefusedError(f"{AT_ONCE}: {error.message}"))
+                return self._reject(few, size, takes_too_long(error, whole=self._children.whole))
             except LockTimeoutError:  # a row of a family is locked; locked parents are left out already
                 if not size.skip_locked or begun is not None:
                     raise
@@ -102,7 +100,7 @@ class FamilyStep(BulkStep):
             except RowRefusedError as error:
                 if few.rows > 1 and self._searching:  # refused by COMMIT, which names no row
                     self._pace.only(few.rows // 2)
-                elif few.rows > 1:
+                elif few.rows > 1 or (self._children.whole and not self._searching):
                     self._searching = True
                 elif self._tried[self._alone] < ROUNDS:
                     self._tried[self._alone] += 1
@@ -153,9 +151,8 @@ class FamilyStep(BulkStep):
     def _begin(self, connection: sa.Connection, batch: Batch, few: Size, size: Size) -> None:
         """Set the counts for a batch: its transaction has changed nothing yet."""
         most = size.rows if few.rows == 1 else most_rows(size)  # a part of one family may go by itself
-        backend, removal = self._database.backend, self._execution
         parents = None if size.parents is None else size.parents.rows
-        self._families = Families(backend, connection, self._shapes, removal, most, parents)
+        self._families = Families(self._database.backend, connection, self._shapes, self._execution, most, parents)
         self._parents, self._open = 0, False
         self._alone = batch.keys[0] if few.rows == 1 and batch.keys else None
 
@@ -165,9 +162,9 @@ class FamilyStep(BulkStep):
         return 0 if self._families is None else self._families.changed.total()
 
     def _worked(self, connection: sa.Connection, batch: Batch) -> SearchResult:
-        if self._searching and batch.keys:
-            return self._search(connection, batch)
-        return SearchResult(self._work(connection, batch), ())
+        search = self._searching and batch.keys
+        done = self._search(connection, batch) if search else SearchResult(self._work(connection, batch), ())
+        return replace(done, refused=(*batch.refused, *done.refused))
 
     def _locked(self, connection: sa.Connection, batch: Batch) -> list[Row]:
         """Return the batch's rows that match now, locked, so that they match until the transaction ends."""
@@ -203,6 +200,8 @@ class FamilyStep(BulkStep):
     def _open_family(self, parents: int) -> None:
         if self._alone is None or parents > 1:
             raise TooManyRowsError
+        if self._children.whole:
+            raise FamilyTooLargeError(self._shapes.component(self._shapes.graph.root))
         if self._children.mark is not None and self.cursor.ranges[0].begun != MARKED:
             raise MarkFirstError
         self._parents, self._open = 1, True
@@ -274,19 +273,21 @@ class FamilyStep(BulkStep):
                 named = self._named(connection, batch, batch.keys[0], LOCKED)
             after = self._advanced(cursor, replace(batch, locked=len(named)), 0, 0)
             self._note(connection, after, named)
+            self._execution.record(connection, batch, after)
         return replace(self._recorded(after), size=size)
 
     def _reject(self, few: Size, size: Size, refused: RowRefusedError) -> Outcome:
         """Move the cursor over the batch's only parent, which is refused, and report it."""
         with self._transaction() as connection:
             batch = self._chosen(connection, few)
-            if batch is None or batch.cursor == self.cursor:
+            if batch is None or (batch.cursor == self.cursor and not batch.keys):
                 raise refused
             self._begin(connection, batch, few, size)
             reason = refused.message if self.cursor.ranges[0].begun is None else begun(refused.message)
             named = self._named(connection, batch, batch.keys[0], reason) if batch.keys else ()
             after = self._advanced(batch.cursor, batch, 0, len(named))
             self._note(connection, after, named)
+            self._execution.record(connection, batch, after)
         return replace(self._recorded(after), rejected=tuple(row.as_event for row in named), size=size)
 
     def _advanced(self, cursor: Cursor, batch: Batch, rows: int, rejected: int) -> Worker:

@@ -16,6 +16,8 @@ class ChildrenOfRun:
     mark: Mark | None = None
     max_total: int | None = None
     """Rows of all tables after which the run ends."""
+    whole: bool = False
+    """Whether a family always goes in one transaction, however large it is."""
     all_match: bool = False
     """Whether every deleted row has to match, as in a plain purge of a table that refers to itself."""
 

@@ -36,6 +36,8 @@ class Batch:
     """The keys of such rows, if they were listed."""
     changed_keys: tuple[KeyValue, ...] = ()
     """The keys of listed rows that are left as they are, because they were changed since."""
+    refused: tuple[tuple[KeyValue, str], ...] = ()
+    """Keys and reasons of rows that are not in the batch, as the database refused them when they were copied."""
     limit: int | None = None
     """The most rows to take of `where`; if there are fewer, none is left."""
     key: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from unittest.mock import patch
 from batchops.archive.destination import open_destination
 from batchops.archive.formats import format_of_name
 from batchops.archive.layout import deleted_name, record_name
-from batchops.archive.records import Sidecar, loaded
+from batchops.archive.records import ArchivedTable, Sidecar, loaded
 from batchops.archive.segments import read_segment
 from batchops.db.exact_text import fields_of
 from batchops.errors import NotFoundError
@@ -50,6 +50,23 @@ class Bucket:
     def rows(self, column: str = "id", *, undecided: bool = False) -> Counter[str]:
         """One column of the archived rows, and how often each is there; those of undecided segments as well."""
         found: Counter[str] = Counter()
+        for table, lines in self._segments(undecided=undecided):
+            place = [one.name for one in table.columns].index(column)
+            found.update((fields_of(line)[place] or b"NULL").decode() for line in lines)
+        return found
+
+    def texts(self, *, nulled: bool = False, undecided: bool = False) -> dict[str, list[dict[str, str | None]]]:
+        """All archived rows by table, each value as its text; or instead values of rows that stayed."""
+        found: dict[str, list[dict[str, str | None]]] = {}
+        for table, lines in self._segments(undecided=undecided):
+            columns = [one.name for one in table.columns]
+            for line in lines if bool(table.nulled) == nulled else ():
+                values = (None if value is None else value.decode() for value in fields_of(line))
+                found.setdefault(table.label, []).append(dict(zip(columns, values, strict=True)))
+        return found
+
+    def _segments(self, *, undecided: bool) -> Iterator[tuple[ArchivedTable, list[bytes]]]:
+        """Each segment's table, and the lines of its rows that are archived."""
         with self.reached():
             destination = open_destination(self.url)
             for name in destination.names():
@@ -64,11 +81,8 @@ class Bucket:
                     left = loaded(destination.read(deleted_name(name)))["left"]
                 except NotFoundError:
                     left = [] if undecided else [[0, sidecar.record.rows]]
-                place = [one.name for one in sidecar.table.columns].index(column)
                 with destination.open(name) as file:
                     blocks = read_segment(file, sidecar.table.columns, format)
                     lines = [line for block in blocks for line in block]
                 stayed = {at for first, behind in left for at in range(first, min(behind, len(lines)))}
-                kept = [line for at, line in enumerate(lines) if at not in stayed]
-                found.update((fields_of(line)[place] or b"NULL").decode() for line in kept)
-        return found
+                yield sidecar.table, [line for at, line in enumerate(lines) if at not in stayed]
