@@ -17,7 +17,7 @@ from batchops.bulk.step import BulkStep
 from batchops.bulk.strategies.strategy import Batch
 from batchops.cli.app import main
 from batchops.db.exact_columns import ExactColumn
-from batchops.db.exact_text import line_of
+from batchops.db.exact_text import block_of, line_of
 from batchops.db.postgresql.exact_columns import PostgreSQLExactColumns
 from batchops.db.postgresql.row_lines import PostgreSQLRowLines
 from batchops.db.row_lines import Take
@@ -67,7 +67,7 @@ def window() -> None:
         rows = connection.execute(sa.select(*selected).select_from(table.called).where(delete.whereclause)).all()
         time.sleep(0.05)
         connection.execute(delete)
-        take([line_of([value.encode() for value in row]) for row in rows])
+        take(block_of([line_of([value.encode() for value in row]) for row in rows]))
         return len(rows)
 
     PostgreSQLRowLines.delete = delete  # type: ignore[method-assign]  # that is the point
