@@ -10,7 +10,7 @@ from batchops.archive.destination import Destination, FolderDestination
 from batchops.archive.formats import SegmentFormat, format_here
 from batchops.archive.ownership import DestinationOwner, check, owner_of, this_host
 from batchops.archive.s3 import S3Destination
-from batchops.bulk.archiving.nulled_before import nulled_before
+from batchops.bulk.archiving.changed_before import changed_before
 from batchops.bulk.archiving.plan_database import database_archive
 from batchops.bulk.archiving.planned_tables import (
     PlannedTable,
@@ -51,7 +51,7 @@ def rows_out(preparing: Preparing) -> RowsOut:
     assert isinstance(spec, ArchiveSpec)  # the verb's own
     out = _rows_out(preparing, spec)
     archived = spec.columns or preparing.found.table.column_names
-    return replace(out, refusals=[*out.refusals, *nulled_before(preparing, archived)])
+    return replace(out, refusals=[*out.refusals, *changed_before(preparing, archived)])
 
 
 def _rows_out(

@@ -292,6 +292,23 @@ def test_a_plain_archive_whose_deletes_set_references_of_later_rows_to_null_is_r
         assert database.rows("SELECT * FROM t ORDER BY id") == [(1, 1, None), (2, 0, 1), (3, 1, 1), (4, 1, 3)]
 
 
+def test_a_plain_archive_whose_deletes_delete_later_rows_is_refused(database: Database, tmp_path: Path) -> None:
+    """They would be in no batch, and so in no archive."""
+    database.script(
+        "CREATE TABLE t (id integer NOT NULL PRIMARY KEY, gone integer NOT NULL, p integer,"
+        " FOREIGN KEY (p) REFERENCES t (id) ON DELETE CASCADE); CREATE INDEX t_p ON t (p)"
+    )
+    database.insert("t", ("id", "gone", "p"), [(1, 1, None), (2, 0, 1), (3, 1, 1)])
+    job: dict[str, Any] = {"url": database.url, "table": "t", "batch_size": 1, "allow": ["cascades"]}
+    job |= {"where": "gone = 1", "to": f"{tmp_path}/a/"}
+    for columns in (None, ["id"]):
+        with pytest.raises(RefusedError, match="would not be archived"):
+            library.archive(**job, columns=columns)
+    done = library.archive(**job, with_children=True)
+    assert library.restore(destination=tmp_path / "a", url=database.url).rows == done.rows == 3
+    assert database.rows("SELECT * FROM t ORDER BY id") == [(1, 1, None), (2, 0, 1), (3, 1, 1)]
+
+
 def test_in_a_recipe(sqlite: Database, tmp_path: Path) -> None:
     shop.make(sqlite, customers=10)
     before = shop.seen(sqlite)
