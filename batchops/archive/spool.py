@@ -10,19 +10,19 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from pathlib import Path
 from struct import Struct
 from typing import Any, BinaryIO
 
 from batchops.archive.durable import sync_folder
-from batchops.archive.lines import RowsDigest
+from batchops.archive.lines import RowsDigest, digest_of
 from batchops.errors import IntegrityError
 
 FOLDER = "spools"
 SUFFIX = ".spool"
-_MAGIC = b"batchops spool 2\n"
-_FRAME = Struct(">4sQQQ16s16s")
+_MAGIC, _MAGIC_1 = b"batchops spool 2\n", b"batchops spool 1\n"
+_FRAME, _FRAME_1 = Struct(">4sQQQ16s16s"), Struct(">4sQQQ16s")
 _MARK = b"rows"
 
 
@@ -92,22 +92,23 @@ def _checksum(digest: bytes, data: bytes) -> bytes:
 def read_header(path: Path) -> dict[str, Any]:
     """Return the header that describes the rows; raise IntegrityError if the file is not a spool."""
     with path.open("rb") as file:
+        _version(path, file)
         return _header(path, file)
 
 
 def frames(path: Path, length: int | None = None, after: int = 0) -> Iterator[Frame]:
     """Yield the frames up to `length`, or without it up to the last whole one.
 
-    Raise IntegrityError if a frame before `length` is damaged.
-
-    `after`: the end of a frame; the frames behind it are the first.
+    `after`: the end of a frame; the frames behind it are the first. Raise IntegrityError if a frame before `length` is
+    damaged.
     """
     with path.open("rb") as file:
+        next_frame = _frame_1 if _version(path, file) == _MAGIC_1 else _frame
         _header(path, file)
         file.seek(max(after, file.tell()))
         while length is None or file.tell() < length:
             start = file.tell()
-            frame = _frame(file)
+            frame = next_frame(file)
             if frame is not None and (length is None or frame.end <= length):
                 yield frame
                 continue
@@ -133,9 +134,28 @@ def _frame(file: BinaryIO) -> Frame | None:
     return Frame(batch, block, RowsDigest(digest.hex(), rows), file.tell())
 
 
-def _header(path: Path, file: BinaryIO) -> dict[str, Any]:
-    if file.read(len(_MAGIC)) != _MAGIC:
+def _frame_1(file: BinaryIO) -> Frame | None:
+    """Return the next whole frame of a spool of version 1: it has no digest, and its last line has no line end."""
+    head = file.read(_FRAME_1.size)
+    if len(head) < _FRAME_1.size:
+        return None
+    mark, batch, rows, size, checksum = _FRAME_1.unpack(head)
+    data = file.read(size) if mark == _MARK else b""
+    lines = data.split(b"\n")
+    if mark != _MARK or len(lines) != rows or blake2b(data, digest_size=16).digest() != checksum:
+        return None
+    return Frame(batch, data + b"\n", digest_of(lines), file.tell())
+
+
+def _version(path: Path, file: BinaryIO) -> bytes:
+    """Return the line that a spool begins with; raise IntegrityError if the file is not a spool."""
+    magic = file.read(len(_MAGIC))
+    if magic not in (_MAGIC, _MAGIC_1):
         raise IntegrityError(f"{path} is no spool of batchops.", "leave nothing else in the folder of spools.")
+    return magic
+
+
+def _header(path: Path, file: BinaryIO) -> dict[str, Any]:
     try:
         header: dict[str, Any] = json.loads(file.readline())
     except ValueError as error:
