@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 
 import sqlalchemy as sa
 
-from batchops.db.exact_columns import ExactColumn
+from batchops.db.exact_columns import ExactColumn, ExactKind
 from batchops.db.table import Table, count_rows, quoted
 
 OnConflict = Literal["fail", "skip", "replace"]
@@ -52,6 +52,9 @@ class RowLoading(Protocol):
     def triggers(self, connection: sa.Connection, table: Table) -> Sequence[str]:
         """Return the names of the triggers that an INSERT fires."""
 
+    def unchangeable(self, connection: sa.Connection, table: Table) -> Sequence[str]:
+        """Return the columns that an INSERT may set, and an UPDATE may not."""
+
     def type_for(self, column: ExactColumn, family: str, *, in_key: bool) -> str:
         """Return the type of a new column for the values of this column of that family; empty if there is none."""
 
@@ -89,6 +92,14 @@ def keep_matching(connection: sa.Connection, staged: sa.TableClause, condition: 
     connection.execute(sa.delete(staged).where(sa.not_(sa.func.coalesce(condition, sa.false()))))
 
 
+def replaced(columns: Sequence[ExactColumn], key: Sequence[str]) -> list[ExactColumn]:
+    """Return the columns that get archived values in a row with the same key.
+
+    Texts of a key too: its collation may hold different ones for equal.
+    """
+    return [one for one in columns if one.name not in key or one.kind in (ExactKind.TEXT, ExactKind.TAGGED)]
+
+
 def merge(
     connection: sa.Connection, staged: sa.TableClause, table: Table, columns: Sequence[ExactColumn],
     key: Sequence[str], on_conflict: OnConflict, insert: Callable[[sa.TableClause], sa.Insert] = sa.insert,
@@ -104,7 +115,7 @@ def merge(
     there = table.clause.alias(quoted("batchops_there"))
     same = sa.and_(*(there.c[quoted(name)] == staged.c[quoted(name)] for name in key))
     staged_rows = count_rows(connection, staged)
-    others = [column for column in columns if column.name not in key]
+    others = replaced(columns, key)
     if on_conflict == "replace" and others:
         own = sa.and_(*(table.clause.c[quoted(name)] == staged.c[quoted(name)] for name in key))
         values = {table.clause.c[quoted(column.name)]: staged.c[quoted(column.name)] for column in others}

@@ -101,6 +101,9 @@ class MySQLRowLoading:
         named = {"schema": table.schema, "name": table.name}
         return list(connection.execute(_TRIGGERS, named).scalars())
 
+    def unchangeable(self, *_: object) -> Sequence[str]:
+        return ()
+
     def type_for(self, column: ExactColumn, family: str, *, in_key: bool) -> str:
         if family == self.family:
             more = " AUTO_INCREMENT" if column.identity and in_key else ""

@@ -36,6 +36,10 @@ JOIN pg_catalog.pg_class c
 JOIN pg_catalog.pg_sequence s ON s.seqrelid = c.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE a.attrelid = CAST(:oid AS oid) ORDER BY c.oid
 """)
+_ALWAYS = sa.text("""
+SELECT attname::text FROM pg_catalog.pg_attribute
+WHERE attrelid = CAST(:oid AS oid) AND attidentity = 'a' AND NOT attisdropped ORDER BY attnum
+""")
 _LOOSE = sa.text("""
 SELECT 1 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation
 WHERE a.attrelid = CAST(:oid AS oid) AND a.attname = :name AND NOT c.collisdeterministic
@@ -101,6 +105,9 @@ class PostgreSQLRowLoading:
 
     def triggers(self, connection: sa.Connection, table: Table) -> Sequence[str]:
         return list(connection.execute(_TRIGGERS, {"oid": table.identity}).scalars())
+
+    def unchangeable(self, connection: sa.Connection, table: Table) -> Sequence[str]:
+        return list(connection.execute(_ALWAYS, {"oid": table.identity}).scalars())
 
     def type_for(self, column: ExactColumn, family: str, *, in_key: bool) -> str:  # noqa: ARG002  any type may be one
         if family == self.family:

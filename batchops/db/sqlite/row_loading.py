@@ -85,6 +85,9 @@ class SQLiteRowLoading:
     def triggers(self, connection: sa.Connection, table: Table) -> Sequence[str]:
         return [one.name for one in triggers(connection, table) if one.event == "INSERT"]
 
+    def unchangeable(self, *_: object) -> Sequence[str]:
+        return ()
+
     def type_for(self, column: ExactColumn, family: str, *, in_key: bool) -> str:  # noqa: ARG002  any type may be one
         if family == self.family:
             return column.sql_type
