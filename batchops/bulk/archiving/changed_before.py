@@ -36,5 +36,5 @@ def changed_before(preparing: Preparing, archived: Collection[str]) -> Iterator[
         yield Refusal(
             "inexact",
             f'Rows of "{table.label}" refer to others of them by {names} (ON DELETE {link.action}): {lost}.',
-            f"archive to a folder with --with-children, which keeps them{or_else}.",
+            f"archive to a folder or a bucket with --with-children, which keeps them{or_else}.",
         )
