@@ -1,7 +1,7 @@
 """Finds out with one row whether a table accepts the marks of its rows, before more rows are worked on."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import sqlalchemy as sa
@@ -44,24 +44,28 @@ class Marks:
                 self._trial.release()
 
     def prove(
-        self, connection: sa.Connection, leases: Leases | RowLocks, asked: Sequence[KeyValue], marked: Marked
-    ) -> None:
-        """Raise RefusedError if the first marked row stays pending, RowRefusedError if one of several does.
+        self, connection: sa.Connection, leases: Leases | RowLocks, token: str, asked: Sequence[KeyValue],
+        marked: Marked,
+    ) -> Collection[KeyValue]:  # fmt: skip
+        """Return the keys of `marked`, of the rows `asked` to be marked for `token`.
 
-        Such rows would be worked on endlessly. `asked`: the rows to be marked; `marked`: those that were.
+        Raise RefusedError if the first marked row stays pending, RowRefusedError if one of several does: such rows
+        would be worked on endlessly. A row that another worker has taken meanwhile proves nothing.
         """
-        keys = list(marked.keys) if self.proved else asked
-        if not keys or (self.proved and marked.pending is False):
-            return
-        if not leases.still_pending(connection, keys):
-            self.proved = True
-        elif self.proved or len(keys) > 1:  # the caller halves the rows to find it
+        keys = list(marked.keys)
+        if self.proved and (not keys or marked.pending is False):
+            return marked.keys
+        others = [] if self.proved else list(set(asked).difference(keys))
+        stays = bool(keys) and leases.still_pending(connection, keys)
+        if not stays and not (others and leases.vetoed(connection, token, others)):
+            self.proved = self.proved or bool(keys)
+            return marked.keys
+        if self.proved or len(asked) > 1:  # the caller halves the rows to find it
             raise RowRefusedError("The row stays pending when it is marked: --where still holds for it.")
-        else:
-            raise RefusedError(
-                "Rows stay pending when they are marked: --where still holds for them. Nothing was marked.",
-                "set what --where asks for by --done and --failed.",
-            )
+        raise RefusedError(
+            "Rows stay pending when they are marked: --where still holds for them. Nothing was marked.",
+            "set what --where asks for by --done and --failed.",
+        )
 
     def judge(
         self, database: Database, leases: Leases | RowLocks, rows: Sequence[Row], results: Sequence[Result],

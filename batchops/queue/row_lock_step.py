@@ -95,9 +95,7 @@ class RowLockStep:
         return [Failed(late)]
 
     def _done(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
-        done = self._locks.ack(connection, keys)
-        self._marks.prove(connection, self._locks, keys, done)
-        return done.keys
+        return self._marks.prove(connection, self._locks, "", keys, self._locks.ack(connection, keys))
 
     def _outcome(self, rows: Sequence[Row], results: Sequence[Result]) -> Outcome:
         failed = [(row.key, one) for row, one in zip(rows, results, strict=True) if isinstance(one, Failed)]

@@ -154,10 +154,10 @@ class Rows:
         """Return an UPDATE of the queue's table. It keeps the order of the values: MySQL evaluates left to right."""
         return sa.update(self._queue.table.called).ordered_values(*values)
 
-    def still_pending(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> bool:
-        """Whether any of these rows is pending."""
+    def still_pending(self, connection: sa.Connection, keys: Sequence[KeyValue], *where: Condition) -> bool:
+        """Whether any of these rows is pending, and `where` holds for it."""
         query: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(self._queue.table.called)
-        query = query.where(self._queue.selection.clause).limit(1)
+        query = query.where(self._queue.selection.clause, *where).limit(1)
         return any(connection.execute(query.where(mine)).first() for mine in self.among(keys))
 
     def exists(self, connection: sa.Connection, low: KeyValue | None, *where: Condition | sa.TextClause) -> bool:

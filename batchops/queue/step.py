@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from batchops.db.claims import Marked, MarkedLater
+from batchops.db.claims import Marked
 from batchops.db.sessions import Joined
 from batchops.db.types import KeyValue
 from batchops.errors import (
@@ -182,7 +182,7 @@ class ClaimStep:
             if size is not None and size.follows and not (self._stop.asked or sorted_.unstarted):
                 now.forget_values()
                 self._ahead.claim(connection, size.rows)
-            done = len(self._proved(connection, sorted_.done, marked))
+            done = len(self._marks.prove(connection, self._leases, now.claim.token, sorted_.done, marked()))
         self._ahead.committed()
         # If every lease was lost, no row was marked, and nothing is known about marks.
         now.final = results if done or not sorted_.done else ()
@@ -197,7 +197,7 @@ class ClaimStep:
 
             def mark(connection: sa.Connection, keys: Sequence[KeyValue]) -> Collection[KeyValue]:
                 marked = self._leases.ack(connection, claim.token, keys, len(claim.rows))
-                return frozenset(self._proved(connection, keys, marked))
+                return frozenset(self._marks.prove(connection, self._leases, claim.token, keys, marked()))
 
             answers = dict(zip((row.key for row in left), in_transaction(connection, left, mark), strict=True))
             results = [answers.get(row.key, one) for row, one in zip(claim.rows, before, strict=True)]
@@ -239,7 +239,7 @@ class ClaimStep:
         except DeniedError as error:
             results = [Unmarked(reason(error))] * len(keys)
         if not self._marks.proved:
-            self._marks.prove(connection, self._leases, list(gone), Marked(gone))
+            self._marks.prove(connection, self._leases, token, list(gone), Marked(gone))
         refused = {key: one.reason for key, one in zip(keys, results, strict=True) if isinstance(one, Unmarked)}
         for key, text in refused.items():
             both = f"{why[:200]}; --failed was refused: {text}"[:400]
@@ -247,11 +247,6 @@ class ClaimStep:
         if refused and len(refused) == len(keys):
             self._marks.refuse("--failed", next(iter(refused.values())), self._queue.row_name(keys[0]))
         return gone
-
-    def _proved(self, connection: sa.Connection, keys: Sequence[KeyValue], marked: MarkedLater) -> Collection[KeyValue]:
-        done = marked()
-        self._marks.prove(connection, self._leases, keys, done)
-        return done.keys
 
     def _counted(self, now: ClaimInHand, done: int, settled: int, sorted_: SortedResults) -> Outcome:
         missing = len(now.claim.rows) - settled

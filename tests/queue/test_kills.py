@@ -48,12 +48,13 @@ class Herd:
         self.kills += 1
         self._running[victim] = self._start()
 
-    def end(self) -> list[int]:
-        """SIGTERM once all are up; the exit codes."""
+    def end(self) -> list[tuple[int, str]]:
+        """SIGTERM once all are up; the exit codes, with what the processes printed about failures."""
         for process, events in self._running:
             until(partial(_started, events), process)
             process.send_signal(signal.SIGTERM)
-        return [ended(process).code for process, _ in self._running]
+        ends = [ended(process) for process, _ in self._running]
+        return [(end.code, end.err if end.code else "") for end in ends]
 
     def _start(self) -> tuple[subprocess.Popen[str], Path]:
         events = self._batchops.home / f"events-{next(self._numbers)}"
@@ -74,7 +75,7 @@ def killed(
             herd.kill_one()
         time.sleep(0.5 if full else 0.1)
     took = time.monotonic() - before
-    assert set(herd.end()) == {0}
+    assert set(herd.end()) == {(0, "")}
     assert herd.kills > 0
     return herd.kills, took
 

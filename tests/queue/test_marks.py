@@ -1,6 +1,8 @@
 """Marks that a table refuses: seen at the plan where the server can tell, else after one row; never by every row."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -236,3 +238,26 @@ def test_a_constraint_that_commit_checks_fails_its_row_alone(postgresql: Databas
         assert result.json()["causes"][0]["names"] == ["id=8"], result
         assert states(postgresql) == {"done": 19, "pending": 1}
         postgresql.execute("UPDATE jobs SET status = 'pending', n = 0, next_at = NULL")
+
+
+@pytest.mark.wide(2)
+@PLACES
+def test_a_first_row_that_another_worker_takes_does_not_count_as_refused(
+    database: Database, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a lease expires because its worker is slow: the drain goes on with other rows."""
+    jobs(database, ROWS)
+    leased(database, place)
+    leases = "jobs" if place == "columns" else "batchops_row_lease"
+    handled: list[int] = []
+
+    def take_over(rows: Sequence[dict[str, Any]]) -> None:
+        if not handled:
+            database.execute(f"UPDATE {leases} SET lease = 'another', lease_until = 1e12 WHERE lease IS NOT NULL")
+        handled.extend(row["id"] for row in rows)
+
+    monkeypatch.setattr("tests.queue.functions.noop", take_over)
+    result = drain(database, "--call", "tests.queue.functions:noop", "--done", "status = 'done'")
+    document = result.json()
+    assert (result.code, document["reason"], document["rows"]) == (11, "locked", ROWS - 1), document
+    assert states(database) == {"pending": 1, "done": ROWS - 1}

@@ -97,6 +97,12 @@ class Leases(Protocol):
     def still_pending(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> bool:
         """Whether any of these rows is pending."""
 
+    def vetoed(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> bool:
+        """Whether any of these rows is pending that `ack` did not change although `token` held it, as triggers can do.
+
+        A row that another worker has taken is none of them.
+        """
+
     def first(self, connection: sa.Connection, low: KeyValue | None) -> KeyValue | None:
         """Return the key of the first row that is pending, leased or waiting; None if there is none."""
 

@@ -152,6 +152,9 @@ class ColumnLeases:
     def still_pending(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> bool:
         return self._rows.still_pending(connection, keys)
 
+    def vetoed(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> bool:
+        return self._rows.still_pending(connection, keys, self.own("lease") == token)
+
     def first(self, connection: sa.Connection, low: KeyValue | None) -> KeyValue | None:
         alive = sa.or_(self.own("next_at").is_(None), self.own("next_at") < NEVER)
         pending = self._rows.first(connection, low, alive)

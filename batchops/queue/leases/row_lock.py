@@ -53,6 +53,10 @@ class RowLocks:
         """Whether any of these rows is pending."""
         return self._rows.still_pending(connection, keys)
 
+    def vetoed(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> bool:  # noqa: ARG002  locks have no token
+        """Whether any of these locked rows is pending, which a mark did not change."""
+        return self._rows.still_pending(connection, keys)
+
     def first(self, connection: sa.Connection, low: KeyValue | None) -> KeyValue | None:
         """Return the key of the first pending row; None if there is none."""
         return self._rows.first(connection, low)

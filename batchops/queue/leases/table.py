@@ -21,8 +21,7 @@ from batchops.runtime.counters import Counts
 class TableLeases:
     """Leases in the table batchops_row_lease, which has a row for each claimed, failed or dead row of any queue.
 
-    The queue's row is locked before its lease is read to be changed. So two claims of one row come one after the
-    other.
+    The queue's row is locked before its lease is read to be changed. So claims of one row come one after the other.
     """
 
     place = f"the table {TABLE}"
@@ -108,7 +107,7 @@ class TableLeases:
     def ack(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue], claimed: int) -> MarkedLater:  # noqa: ARG002  the queue's own rows have no token
         held = self._held(connection, token, keys)
         marked = self._done(connection, list(held.values()), token)
-        for names in self._chunks(list(held)):
+        for names in _chunks(list(held)):
             connection.execute(sa.delete(LEASES).where(*self._of(names)))
         return marked
 
@@ -150,6 +149,9 @@ class TableLeases:
     def still_pending(self, connection: sa.Connection, keys: Sequence[KeyValue]) -> bool:
         return self._rows.still_pending(connection, keys)
 
+    def vetoed(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> bool:  # noqa: ARG002  `ack` has deleted its leases
+        return self._rows.still_pending(connection, keys, sa.not_(self._has()))
+
     def first(self, connection: sa.Connection, low: KeyValue | None) -> KeyValue | None:
         pending = self._rows.first(connection, low, sa.not_(self._has(LEASES.c.next_at >= NEVER)))
         return self._rows.first_before(connection, low, pending, self._marked()) if self.keeps_marks else pending
@@ -163,12 +165,12 @@ class TableLeases:
         if keys is None:
             names = list(connection.execute(dead_letters.limit(most)).scalars())
         else:
-            names = [name for some in self._chunks(self._names(connection, keys)) for name in
+            names = [name for some in _chunks(self._names(connection, keys)) for name in
                      connection.execute(dead_letters.where(LEASES.c.row_key.in_(some))).scalars()]  # fmt: skip
-        for some in self._chunks(names if marks else []):
+        for some in _chunks(names if marks else []):
             mine = sa.update(self._queue.table.called).where(self.row_name.in_(some))
             connection.execute(mine.ordered_values(*marks))
-        for some in self._chunks(names):
+        for some in _chunks(names):
             connection.execute(sa.delete(LEASES).where(*self._of(some)))
         return len(names)
 
@@ -225,23 +227,22 @@ class TableLeases:
         taken = [name for name in found if name not in known or name in allowed]
         until = self._claims.now() + seconds
         self._update(connection, allowed, lease=token, lease_until=until, attempts=LEASES.c.attempts + counted)
-        for names in self._chunks([name for name in taken if name not in known]):
-            insert = sa.insert(LEASES).values(
-                relation=self._relation, row_key=sa.bindparam("name"), lease=token, lease_until=until, attempts=1
-            )
+        own = {"relation": self._relation, "lease": token, "lease_until": until, "attempts": 1}
+        for names in _chunks([name for name in taken if name not in known]):
+            insert = sa.insert(LEASES).values(row_key=sa.bindparam("name"), **own)
             connection.execute(insert, [{"name": name} for name in names])
         return [found[name]._replace(attempts=known.get(name, 0) + counted) for name in taken]
 
     def _known(self, connection: sa.Connection, names: Sequence[str]) -> dict[str, int]:
         """Return the attempts of the rows that have a lease row."""
         query = sa.select(LEASES.c.row_key, LEASES.c.attempts)
-        return {r[0]: r[1] for some in self._chunks(names) for r in connection.execute(query.where(*self._of(some)))}
+        return {r[0]: r[1] for some in _chunks(names) for r in connection.execute(query.where(*self._of(some)))}
 
     def _still(self, connection: sa.Connection, names: Sequence[str], where: Condition) -> list[str]:
         """Return the names for which the condition still holds, by their latest state."""
         query = sa.select(LEASES.c.row_key)
         query = query.with_for_update() if self._backend.sessions.locks_rows else query
-        return [r[0] for some in self._chunks(names) for r in connection.execute(query.where(*self._of(some), where))]
+        return [r[0] for some in _chunks(names) for r in connection.execute(query.where(*self._of(some), where))]
 
     def _held(self, connection: sa.Connection, token: str, keys: Sequence[KeyValue]) -> dict[str, KeyValue]:
         """Return the keys that `token` still holds, by their names in the lease table."""
@@ -262,22 +263,21 @@ class TableLeases:
         """Undo the marks of rows, given by their names in the lease table."""
         query = sa.select(LEASES.c.row_key, LEASES.c.before_claim).where(LEASES.c.before_claim.is_not(None))
         kept: dict[str, str] = {}
-        for some in self._chunks(list(held)) if self.keeps_marks else ():
+        for some in _chunks(list(held)) if self.keeps_marks else ():
             kept |= {row[0]: row[1] for row in connection.execute(query.where(*self._of(some)))}
         self._mark.undo(connection, {held[name]: text for name, text in kept.items()})
         self._update(connection, list(kept), before_claim=None)
 
     def _dead_letter(
-        self, connection: sa.Connection, keys: Sequence[KeyValue], names: Sequence[str], reason: str,
-        marks: Assignments,
-    ) -> None:  # fmt: skip
+        self, connection: sa.Connection, keys: Sequence[KeyValue], names: Sequence[str], reason: str, marks: Assignments
+    ) -> None:
         if marks:
             self._rows.change(connection, self._rows.update(*self._queue.values(marks)), keys)
         failure = self._storable(connection, reason)
         self._update(connection, names, lease=None, lease_until=None, next_at=NEVER, failure=failure)
 
     def _update(self, connection: sa.Connection, names: Sequence[str], **values: Any) -> None:
-        for some in self._chunks(names):
+        for some in _chunks(names):
             connection.execute(sa.update(LEASES).where(*self._of(some)).values(**values))
 
     def _blocked(self) -> Condition:
@@ -295,6 +295,6 @@ class TableLeases:
     def _of(self, names: Sequence[str]) -> tuple[Condition, Condition]:
         return LEASES.c.relation == self._relation, LEASES.c.row_key.in_(names)
 
-    @staticmethod
-    def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:
-        return (names[start : start + 1_000] for start in range(0, len(names), 1_000))
+
+def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (names[start : start + 1_000] for start in range(0, len(names), 1_000))
