@@ -1,6 +1,6 @@
 """Loads canonical lines into a table, each value typed as it was, by way of a temporary table."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from hashlib import sha256
 from typing import Any, Literal, Protocol
 
@@ -66,8 +66,11 @@ class RowLoading(Protocol):
         Equality is that of a foreign key which refers to the column: of its collation, its padding, its numbers.
         """
 
-    def advance_numbers(self, connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> None:
-        """Set the database's numbering of new rows past the rows that exist, where it does not do so by itself."""
+    def advance_numbers(self, connection: sa.Connection, table: Table, names: Collection[str]) -> None:
+        """Set the numbering of new rows in these columns past the rows that exist, where it does not do so by itself.
+
+        This reads the greatest number of each such column.
+        """
 
 
 def own_columns(table: sa.FromClause, columns: Sequence[ExactColumn]) -> list[sa.ColumnElement[Any]]:

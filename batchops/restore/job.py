@@ -129,7 +129,7 @@ def _work(
             ending = _loop(job, ready, row, heartbeat, control, live, emitter, stop, stats, skipped)
             ending = _with_refused(ending, job.work.refused_before + row.rejected + len(stats.rejected))
             for target in ready.targets.values():
-                advance_numbers(job.database, target.table, target.columns, emitter.warn)
+                advance_numbers(job.database, target.table, [one.name for one in target.columns], emitter.warn)
     except BaseException as error:
         ending = ending_of(error)
         raise

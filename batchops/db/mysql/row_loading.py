@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -132,12 +132,10 @@ class MySQLRowLoading:
         rows = sa.select(weights).select_from(sa.text(_LISTED)).order_by(sa.column("n")).params(texts=listed.value)
         return [row[0].encode() for row in connection.execute(rows)]
 
-    def advance_numbers(
-        self, connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]  # noqa: ARG002  by its defaults
-    ) -> None:  # fmt: skip
+    def advance_numbers(self, connection: sa.Connection, table: Table, names: Collection[str]) -> None:
         # AUTO_INCREMENT follows the inserted values; a sequence of MariaDB, which a default draws from, does not.
         for column in table.columns:
-            if found := _DRAWS.fullmatch(column.default or ""):
+            if column.name in names and (found := _DRAWS.fullmatch(column.default or "")):
                 _advance(connection, found["sequence"], table.clause.c[quoted(column.name)])
 
 

@@ -1,7 +1,7 @@
 """Loads rows into PostgreSQL by COPY FROM STDIN, in its own text format."""
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -34,7 +34,9 @@ JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::regclass AN
 JOIN pg_catalog.pg_class c
   ON c.oid = CASE d.classid WHEN 'pg_catalog.pg_class'::regclass THEN d.objid ELSE d.refobjid END
 JOIN pg_catalog.pg_sequence s ON s.seqrelid = c.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE a.attrelid = CAST(:oid AS oid) ORDER BY c.oid
+WHERE a.attrelid = CAST(:oid AS oid)
+AND (a.attidentity <> '' OR pg_catalog.starts_with(pg_catalog.pg_get_expr(p.adbin, p.adrelid), 'nextval('))
+ORDER BY c.oid
 """)
 _ALWAYS = sa.text("""
 SELECT attname::text FROM pg_catalog.pg_attribute
@@ -136,10 +138,9 @@ class PostgreSQLRowLoading:
         rows = sa.text(f"SELECT {how} FROM unnest(CAST(:texts AS text[])) WITH ORDINALITY AS u(t, n) ORDER BY n")
         return [text.encode() for text in connection.execute(rows.bindparams(listed)).scalars()]
 
-    def advance_numbers(self, connection: sa.Connection, table: Table, columns: Sequence[ExactColumn]) -> None:
-        numbered = {column.name for column in columns if column.identity}
+    def advance_numbers(self, connection: sa.Connection, table: Table, names: Collection[str]) -> None:
         for sequence in connection.execute(_SEQUENCES, {"oid": table.identity}).all():
-            if sequence.column in numbered:
+            if sequence.column in names:
                 _advance(connection, sequence, table.clause.c[quoted(sequence.column)])
 
 
