@@ -15,6 +15,8 @@ from batchops.db.exact_text import is_text, unescape
 
 Spell = Callable[[Any], Any]
 
+# pyarrow imports pandas for its first value, where that is installed: better here than while rows are locked.
+_NOTHING, _LINE_END, _TAB = pa.scalar(""), pa.scalar("\n"), pa.scalar("\t")
 _ESCAPES = (("\\", "\\\\"), ("\b", "\\b"), ("\f", "\\f"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"), ("\v", "\\v"))
 _DASHED = (8, 12, 16, 20)
 """The positions of the digits of a UUID that follow a dash."""
@@ -67,8 +69,8 @@ class ArrowRows:
             texts.append(_escaped(text) if column.kind in _ESCAPED else text)
         if not texts:
             return b"\n" * rows
-        texts[-1] = _joined(texts[-1], "", "\n")
-        return _data(_joined(*texts, "\t"))
+        texts[-1] = _joined(texts[-1], _NOTHING, _LINE_END)
+        return _data(_joined(*texts, _TAB))
 
     def inexact(self, block: bytes) -> list[InexactRow]:
         """Return the values that would not convert back to the same text, with the places of their lines."""
