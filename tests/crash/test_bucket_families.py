@@ -70,8 +70,8 @@ def lost(before: Mapping[str, Sequence[Any]], database: Database, archived: Mapp
 
 @pytest.mark.in_turn
 def test_some_kills(batchops: Batchops, database: Database, buckets: Callable[[], Bucket]) -> None:
-    shop.make(database, customers=60)
-    assert killed(batchops, database, buckets(), 10, "--batch-size", "60") >= 1
+    shop.make(database, customers=30)
+    assert killed(batchops, database, buckets(), 4, "--batch-size", "60") >= 1
 
 
 @pytest.mark.full

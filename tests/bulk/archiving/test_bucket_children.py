@@ -119,6 +119,7 @@ def numbered(rows: list[dict[str, str | None]]) -> list[int]:
     return [int(row["id"] or 0) for row in rows]
 
 
+@pytest.mark.full
 def test_a_family_that_changes_at_each_upload_stays_whole(database: Database, bucket: Bucket) -> None:
     shop.make(database, customers=10)
     before = shop.seen(database)
@@ -216,6 +217,7 @@ def test_a_family_larger_than_a_batch(database: Database, bucket: Bucket) -> Non
     compared_with(before, database, bucket.texts(), bucket.texts(nulled=True), "customers", shop.EDGES, gone)
 
 
+@pytest.mark.full
 def test_limits(sqlite: Database, bucket: Bucket) -> None:
     shop.make(sqlite, customers=40)
     before = shop.seen(sqlite)
@@ -259,6 +261,7 @@ def test_rows_that_lose_their_reference_and_match_then(database: Database, bucke
     assert database.scalar("SELECT count(*) FROM p") == 89
 
 
+@pytest.mark.full
 def test_writers_all_the_while(database: Database, bucket: Bucket) -> None:
     """Whatever was in a table at any time is in it or in the archive, once."""
     customers, added = 30, {"orders": list[int](), "items": list[int]()}
@@ -286,6 +289,7 @@ def test_writers_all_the_while(database: Database, bucket: Bucket) -> None:
         assert here("archive", "verify", bucket.url).code == 0
 
 
+@pytest.mark.full
 def test_a_child_that_is_locked(new_database: NewDatabase, bucket: Bucket) -> None:
     """Its family is visited again, and left at last, whether it is locked as it is copied or as it is deleted."""
     database = new_database("postgresql")
@@ -312,7 +316,7 @@ def test_a_child_that_is_locked(new_database: NewDatabase, bucket: Bucket) -> No
     compared_with(before, database, bucket.texts(), bucket.texts(nulled=True), "customers", shop.EDGES, gone)
 
 
-@pytest.mark.parametrize("size", [1_000, 30])
+@pytest.mark.parametrize("size", [1_000, pytest.param(30, marks=FULL)])
 def test_a_refusal_that_comes_with_commit(new_database: NewDatabase, bucket: Bucket, size: int) -> None:
     """The copy is rolled back, so that only the deletion meets it. COMMIT names nobody."""
     database = new_database("postgresql")
@@ -333,7 +337,7 @@ def test_a_refusal_that_comes_with_commit(new_database: NewDatabase, bucket: Buc
     )  # fmt: skip
 
 
-@pytest.mark.wide(1)
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["postgresql", "mariadb"])
 @pytest.mark.parametrize("mode", ["cut_after", "cut_before"])
 def test_every_third_commit_is_cut(name: str, new_database: NewDatabase, bucket: Bucket, mode: Mode) -> None:
