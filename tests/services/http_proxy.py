@@ -84,6 +84,7 @@ class HttpProxy:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else the body waits 40 ms for the client to acknowledge the headers
 
             def _pass(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
