@@ -257,7 +257,9 @@ def test_a_first_row_that_another_worker_takes_does_not_count_as_refused(
         handled.extend(row["id"] for row in rows)
 
     monkeypatch.setattr("tests.queue.functions.noop", take_over)
-    result = drain(database, "--call", "tests.queue.functions:noop", "--done", "status = 'done'")
+    result = drain(
+        database, "--call", "tests.queue.functions:noop", "--done", "status = 'done'", "--lock-timeout", "100ms"
+    )
     document = result.json()
     assert (result.code, document["reason"], document["rows"]) == (11, "locked", ROWS - 1), document
     assert states(database) == {"pending": 1, "done": ROWS - 1}
