@@ -16,7 +16,7 @@ from tests.bulk.archiving.test_children import compared_with
 from tests.bulk.children import shop
 from tests.bulk.children.generated import draw
 from tests.bulk.children.oracle import read
-from tests.bulk.children.test_writers import adds, beside, turns
+from tests.bulk.children.test_writers import adds, beside, noted, turns
 from tests.bulk.plan.situations import ALL, numbers
 from tests.command import Batchops, here
 from tests.conftest import NewDatabase
@@ -264,17 +264,10 @@ def test_rows_that_lose_their_reference_and_match_then(database: Database, bucke
 @pytest.mark.full
 def test_writers_all_the_while(database: Database, bucket: Bucket) -> None:
     """Whatever was in a table at any time is in it or in the archive, once."""
-    customers, added = 30, {"orders": list[int](), "items": list[int]()}
+    customers = 30
     shop.make(database, customers)
     every = {table: {row["id"] for row in rows} for table, rows in shop.seen(database).items()}
-    add = adds(database, customers)
-
-    def adding(number: int) -> None:
-        add(number)  # raises where it has added nothing
-        order = 5_000_000 + number
-        added["orders"].append(order)
-        added["items"] += [2 * order, 2 * order + 1]
-
+    adding, added = noted(adds(database, customers))
     with beside(adding, turns(database, customers)):
         until(lambda: len(added["orders"]) > 1)
         for _ in range(2):

@@ -16,7 +16,7 @@ from tests.bulk.archiving.archived import spools_in, texts_in
 from tests.bulk.children import shop
 from tests.bulk.children.generated import draw
 from tests.bulk.children.oracle import Refers, Rows, gone, left, read
-from tests.bulk.children.test_writers import adds, beside, turns
+from tests.bulk.children.test_writers import adds, beside, noted, turns
 from tests.bulk.plan.situations import ALL, numbers
 from tests.command import here
 from tests.conftest import NewDatabase
@@ -373,18 +373,11 @@ def test_rows_without_a_key_in_a_circle(name: str, new_database: NewDatabase, tm
 
 def test_writers_all_the_while(database: Database, tmp_path: Path) -> None:
     """Whatever was in a table at any time is in it or in the archive, once."""
-    customers, added = 30, {"orders": list[int](), "items": list[int]()}
+    customers = 30
     shop.make(database, customers)
     shop.add_items(database, order=2, count=300)
     every = {table: {row["id"] for row in rows} for table, rows in shop.seen(database).items()}
-    add = adds(database, customers)
-
-    def adding(number: int) -> None:
-        add(number)  # raises where it has added nothing
-        order = 5_000_000 + number
-        added["orders"].append(order)
-        added["items"] += [2 * order, 2 * order + 1]
-
+    adding, added = noted(adds(database, customers))
     with beside(adding, turns(database, customers)):
         until(lambda: len(added["orders"]) > 1)
         for _ in range(2):

@@ -63,6 +63,19 @@ def adds(database: Database, customers: int) -> Callable[[int], None]:
     return add
 
 
+def noted(add: Callable[[int], None]) -> tuple[Callable[[int], None], dict[str, list[int]]]:
+    """The same work as `adds` gives, and the ids of what it has added so far, by table."""
+    added: dict[str, list[int]] = {"orders": [], "items": []}
+
+    def adding(number: int) -> None:
+        add(number)  # raises where it has added nothing
+        order = 5_000_000 + number
+        added["orders"].append(order)
+        added["items"] += [2 * order, 2 * order + 1]
+
+    return adding, added
+
+
 def turns(database: Database, customers: int) -> Callable[[int], None]:
     """Customers come back and are gone again."""
 
