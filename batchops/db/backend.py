@@ -49,7 +49,7 @@ class Backend(Protocol):
     own_tables: "OwnTables"
     row_lists: "RowLists"
     row_moves: "RowMoves"
-    row_lines: "RowLines | None"
+    row_lines: "RowLines"
     """How rows leave the database as exact text."""
     maintenance: "Maintenance"
     claims: "ClaimQueries"

@@ -1,5 +1,6 @@
 """Moves rows from one table of a database into another, in one transaction."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from batchops.db.row_lines import RowLines
 from batchops.db.table import Table, quoted
 
 
@@ -16,6 +18,16 @@ class Moved:
 
     inserted: int
     deleted: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a move depends on, as it is now."""
+
+    columns: tuple[str, ...]
+    """The columns of the table that the rows leave."""
+    changes: str
+    """What `RowMoves.changes` says of the table that they go into."""
 
 
 class RowMoves(Protocol):
@@ -40,12 +52,22 @@ class RowMoves(Protocol):
         Nobody can add one before the end of a transaction that has inserted rows.
         """
 
+    def look(self, connection: sa.Connection, lines: RowLines, table: Table, into: Table) -> Look:
+        """Return what the move of a batch depended on, after it. `lines` knows the columns of `table`."""
 
-class TwoStatements:
+
+class TwoStatements(ABC):
     """A move by two statements: INSERT … SELECT, which locks the rows, then DELETE."""
 
     one_statement = False
     limits = False
+
+    @abstractmethod
+    def changes(self, connection: sa.Connection, into: Table) -> str:
+        """Return the trigger or rule that `RowMoves.changes` asks for."""
+
+    def look(self, connection: sa.Connection, lines: RowLines, table: Table, into: Table) -> Look:
+        return Look(lines.column_names(connection, table), self.changes(connection, into))
 
     def copy(self, connection: sa.Connection, rows: sa.Select[Any], into: Table, names: Sequence[str]) -> None:
         with self.as_they_are(connection):

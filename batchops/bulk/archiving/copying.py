@@ -145,7 +145,6 @@ class Copies:
         rows: sa.Select[tuple[object, ...]] = sa.select(*keys, proof).select_from(table.called)
         rows = table.alone(rows).where(*batch.conditions)
         rows = rows.order_by(*(backend.keys.order(table, name) for name in self._own.key))
-        assert backend.row_lines is not None  # the plan refuses a database without it
         return backend.row_lines.rows(connection, rows, table, self._own.table.columns)
 
     def _kept(self, one: InHand, found: Sequence[ReadRow]) -> list[bytes]:

@@ -76,7 +76,7 @@ def _rows_out(
 
 def _folder(preparing: Preparing, spec: ArchiveSpec, target: Folder) -> FolderArchive:
     found, database = preparing.found, preparing.database
-    lines = _lines(preparing)
+    lines = preparing.database.backend.row_lines
     format = format_here(spec.format)
     tables = _tables(preparing, spec, format)
     root, *others = tables
@@ -96,7 +96,7 @@ def _folder(preparing: Preparing, spec: ArchiveSpec, target: Folder) -> FolderAr
 
 def _bucket(preparing: Preparing, spec: ArchiveSpec, target: Bucket) -> BucketArchive:
     found, route, database = preparing.found, preparing.route, preparing.database
-    lines = _lines(preparing)
+    lines = preparing.database.backend.row_lines
     format = format_here(spec.format)
     tables = _tables(preparing, spec, format)
     root, *others = tables
@@ -130,13 +130,6 @@ def _pinned(tables: Sequence[PlannedTable]) -> dict[str, Any]:
     root, *others = tables
     children = {one.table.label: one.pinned for one in others if not one.nulled}
     return {"archive": root.pinned | ({"children": children} if children else {})}
-
-
-def _lines(preparing: Preparing) -> RowLines:
-    lines = preparing.database.backend.row_lines
-    if lines is None:
-        raise RefusedError(f"{preparing.found.server.product}: rows of this database cannot be archived to files.")
-    return lines
 
 
 def _about(preparing: Preparing) -> dict[str, Any]:

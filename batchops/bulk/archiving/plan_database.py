@@ -101,6 +101,5 @@ def _refusals(
         )
     for why in refused(columns):
         yield Refusal("inexact", f"A column cannot be archived exactly: {why}.", "leave it out with --columns.")
-    lines = preparing.database.backend.row_lines
-    if lines is not None and (why := lines.obstacle(preparing.connection, table, columns)):
+    if why := preparing.database.backend.row_lines.obstacle(preparing.connection, table, columns):
         yield Refusal("inexact", f'Rows of "{table.label}" cannot be archived: {why}.', "")

@@ -13,8 +13,12 @@ def refuse_other_columns(
     connection: sa.Connection, lines: RowLines, table: Table, names: Sequence[str]
 ) -> None:  # fmt: skip
     """Raise IntegrityError if the columns changed. After a DELETE, nobody can add one until COMMIT."""
-    changed = set(lines.column_names(connection, table)).symmetric_difference(names)
-    if changed:
+    refuse_columns(table, lines.column_names(connection, table), names)
+
+
+def refuse_columns(table: Table, now: Sequence[str], names: Sequence[str]) -> None:
+    """Raise IntegrityError if the columns `now` are not those that the table had."""
+    if changed := {*now}.symmetric_difference(names):
         raise IntegrityError(
             f'The columns of "{table.label}" changed while rows were archived: {", ".join(sorted(changed))}.',
             "the batch was rolled back; --restart goes on with the columns as they are now.",

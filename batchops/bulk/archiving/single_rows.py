@@ -105,9 +105,8 @@ class UploadedExecution(DirectExecution):
         selection = _of(batch)
         part, one = selection.part, selection.segment
         if self._deleted:
-            lines = self._database.backend.row_lines
-            assert lines is not None  # the plan refuses a database without it
-            refuse_other_columns(connection, lines, self._archive.tables[0].table, self._archive.tables[0].every_column)
+            lines, root = self._database.backend.row_lines, self._archive.tables[0]
+            refuse_other_columns(connection, lines, root.table, root.every_column)
         if one.record is not None and part.rows:
             gone = [row for row in part.rows if row.key in self._deleted]
             digest = sum(row.hash for row in gone) % MODULUS

@@ -105,9 +105,7 @@ class CopyExecution(DirectExecution):
         super().__init__(database, operation)
         self._archive = archive
         self._other = other
-        lines = database.backend.row_lines
-        assert lines is not None  # the plan refuses a database without it
-        self._lines = lines
+        self._lines = database.backend.row_lines
         self._brought: list[Brought] = []
         """The rows of the batch in hand that were not there before it, for each commit there."""
 

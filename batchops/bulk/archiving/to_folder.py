@@ -86,7 +86,6 @@ class OpenFolder:
         self._sealing: list[Future[int]] = []
         self._following: Future[None] | None = None
         lines = database.backend.row_lines
-        assert lines is not None  # the plan refuses a database without it
         family = database.backend.exact_columns.family
         about = {"run": run.run, "format": asdict(archive.segment_format)}
         self._spooling = Spooling(

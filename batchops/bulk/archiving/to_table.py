@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from batchops.archive.numbers import advance_unique_numbers
-from batchops.bulk.archiving.same_columns import refuse_other_columns
+from batchops.bulk.archiving.same_columns import refuse_columns
 from batchops.bulk.archiving.spec import ArchiveSpec
 from batchops.bulk.archiving.target import OwnTable
 from batchops.bulk.execution import DirectExecution, Execution
@@ -91,13 +91,13 @@ class MoveExecution(DirectExecution):
 
     def record(self, connection: sa.Connection, batch: Batch, after: Worker) -> None:  # noqa: ARG002  the shape
         """Check, after both statements, for a new column or trigger: the archive would lack deleted values."""
-        lines, source = self._database.backend.row_lines, self._archive.source
-        if lines is not None:
-            refuse_other_columns(connection, lines, source, source.column_names)
-        self._refuse_changes(connection)
+        source, into = self._archive.source, self._archive.into
+        look = self._moves.look(connection, self._database.backend.row_lines, source, into)
+        refuse_columns(source, look.columns, source.column_names)
+        self._refuse_changes(look.changes)
 
-    def _refuse_changes(self, connection: sa.Connection) -> None:
-        if what := self._moves.changes(connection, self._archive.into):
+    def _refuse_changes(self, what: str) -> None:
+        if what:
             raise IntegrityError(
                 f'{what} of "{self._archive.into.label}" may have changed the rows that arrived; the batch was rolled '
                 "back.",
@@ -112,7 +112,7 @@ class MoveExecution(DirectExecution):
             return moved.deleted
         if moved.inserted > moved.deleted:
             raise RowRefusedError(_VETO)
-        self._refuse_changes(connection)
+        self._refuse_changes(self._moves.changes(connection, own.into))
         # At READ COMMITTED a row may come into the range after it was read; each that was read is locked.
         raise TransientError(f"{moved.deleted} rows were deleted where {moved.inserted} had been inserted.")
 
@@ -123,7 +123,6 @@ class CopyExecution(MoveExecution):
     def _carried_out(self, connection: sa.Connection, batch: Batch, statement: Statement) -> int:
         assert isinstance(statement, sa.Select)  # the rows stay
         own, table, lines = self._archive, batch.selection.table, self._database.backend.row_lines
-        assert lines is not None  # the plan refuses a database without it
         there = own.into.clause.alias(quoted("batchops_there"))
         absent = ~sa.exists(sa.select(sa.literal_column("1")).select_from(there).where(*_same(own.key, there, table)))
         values = [table.called.c[quoted(name)] for name in own.names]
@@ -195,8 +194,7 @@ def _refusals(
     if preparing.route.kind.starts_over and not moves.limits:
         strategy = preparing.route.pinned.strategy
         yield Refusal("destination", f"{strategy} cannot say twice which rows it means.", "add a primary key.")
-    lines = database.backend.row_lines
-    if lines is not None and (why := lines.obstacle(connection, source, ())):
+    if why := database.backend.row_lines.obstacle(connection, source, ()):
         yield Refusal("inexact", f'Rows of "{source.label}" cannot be archived: {why}.', "")
 
 

@@ -40,7 +40,6 @@ class WholeFamilies:
         """Return the execution of one worker, which copies families too."""
         own, database, strategy, children = self._archive, self._database, self._strategy, self._archive.children
         lines = database.backend.row_lines
-        assert lines is not None  # the plan refuses a database without it
         assert strategy is not None  # its batches are executed
         assert children is not None  # they make the families
         copies = CopyExecution(database, lines, own.tables, own.segment_format, self._uploads, operation)

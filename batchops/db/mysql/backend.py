@@ -65,7 +65,7 @@ class MySQL:
     sql_functions: SqlFunctions = SQL_FUNCTIONS
     own_tables: OwnTables = MySQLOwnTables()
     row_moves: RowMoves = MySQLRowMoves()
-    row_lines: RowLines | None = MySQLRowLines()
+    row_lines: RowLines = MySQLRowLines()
     row_lists: RowLists = MySQLRowLists()
     maintenance: Maintenance = MySQLMaintenance()
     claims: ClaimQueries = MySQLClaims()

@@ -112,7 +112,7 @@ class MariaDB(MySQL):
     contents: Contents = MariaDBContents()
     foreign_keys: ForeignKeys = MariaDBForeignKeys()
     faults: Faults = MariaDBFaults()
-    row_lines: RowLines | None = MariaDBRowLines()
+    row_lines: RowLines = MariaDBRowLines()
     claims: ClaimQueries = MariaDBClaims()
     signals: Mapping[str, ServerSignal] = MARIADB
 

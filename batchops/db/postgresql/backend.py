@@ -68,7 +68,7 @@ class PostgreSQL:
     own_tables: OwnTables = PostgreSQLOwnTables()
     row_lists: RowLists = PostgreSQLRowLists()
     row_moves: RowMoves = PostgreSQLRowMoves()
-    row_lines: RowLines | None = PostgreSQLRowLines()
+    row_lines: RowLines = PostgreSQLRowLines()
     maintenance: Maintenance = PostgreSQLMaintenance()
     claims: ClaimQueries = PostgreSQLClaims()
     events: EventTables = PostgreSQLEvents()

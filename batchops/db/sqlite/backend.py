@@ -138,7 +138,7 @@ class SQLite:
     sql_functions: SqlFunctions = SQL_FUNCTIONS
     own_tables: OwnTables = SQLiteOwnTables()
     row_moves: RowMoves = SQLiteRowMoves()
-    row_lines: RowLines | None = SQLiteRowLines()
+    row_lines: RowLines = SQLiteRowLines()
     row_lists: RowLists = SQLiteRowLists()
     maintenance: Maintenance = SQLiteMaintenance()
     claims: ClaimQueries = SQLiteClaims()
