@@ -35,7 +35,7 @@ class PostgreSQLRowMoves:
     ) -> Moved:  # fmt: skip
         columns = [table.called.c[quoted(name)] for name in names]
         gone = delete.returning(*columns).cte("batchops_gone")
-        rows = sa.select(*(gone.c[quoted(name)] for name in names))
+        rows: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(gone)
         insert = InsertWithNumbers(into.clause).from_select(
             [quoted(name) for name in names], rows, include_defaults=False
         )
