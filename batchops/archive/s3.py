@@ -1,5 +1,6 @@
 """The destination in a bucket of S3, or of a server with its protocol: creates objects once, and reads them back."""
 
+import mmap
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -94,7 +95,9 @@ class S3Destination:
         """Upload the file, read it back and compare it; then remove the local file."""
         with path.open("rb") as file:
             mine = sha256_of(file)
-        created = self._put(name, path)
+        # The store takes a mapped file without a copy; by the path it would read the whole file into memory.
+        with path.open("rb") as local, mmap.mmap(local.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            created = self._put(name, content)
         try:
             with self.open(name) as file:
                 same = sha256_of(file) == mine
@@ -137,11 +140,12 @@ class S3Destination:
             self._folder = StagingFolder()
         return self._folder.path
 
-    def _put(self, name: str, content: bytes | Path) -> bool:
+    def _put(self, name: str, content: bytes | mmap.mmap) -> bool:
         """Create an object; return False if there is one of that name, perhaps from a try whose answer was lost."""
         with self._translated(name):
             try:
-                self._store.put(name, content, mode="create", use_multipart=False)
+                with memoryview(content) as view:
+                    self._store.put(name, view, mode="create", use_multipart=False)
             except self._errors.AlreadyExistsError:
                 return False
         return True

@@ -13,6 +13,8 @@ from batchops.spec.models import ARCHIVE, Bytes, Flag
 
 SEGMENT_SIZE = 128 << 20
 """Bytes of the rows of a segment as text; compressed they take a fraction."""
+LARGEST_OBJECT = 4 << 30
+"""The most such bytes of a segment that is uploaded: S3 takes at most 5 GiB in one request, which creates an object."""
 
 
 def _known(value: object) -> object:
@@ -54,6 +56,8 @@ class ArchiveSpec(FamilySpec):
             for name in ("format", "segment_size"):
                 if name in self.model_fields_set:
                     raise ValueError(f"--{name.replace('_', '-')} is for files: {self.to} is a table")
+        if isinstance(self.target, Bucket) and self.segment_size > LARGEST_OBJECT:
+            raise ValueError("--segment-size: an object of a bucket is uploaded in one request; give at most 4GiB")
         if self.with_children:
             self._several_tables()
         return self
