@@ -93,10 +93,9 @@ class S3Destination:
 
     def publish(self, path: Path, name: str) -> None:
         """Upload the file, read it back and compare it; then remove the local file."""
-        with path.open("rb") as file:
-            mine = sha256_of(file)
         # The store takes a mapped file without a copy; by the path it would read the whole file into memory.
         with path.open("rb") as local, mmap.mmap(local.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            mine = sha256_of(local)
             created = self._put(name, content)
         try:
             with self.open(name) as file:

@@ -192,8 +192,12 @@ def _refusals(
             "destination", f'{what} of "{into.label}" may change the rows that arrive.', "name a table without one."
         )
     if preparing.route.kind.starts_over and not moves.limits:
-        strategy = preparing.route.pinned.strategy
-        yield Refusal("destination", f"{strategy} cannot say twice which rows it means.", "add a primary key.")
+        strategy, known = preparing.route.pinned.strategy, source.known_by
+        yield Refusal(
+            "destination", f"{found.server.product} inserts the rows of a batch there and deletes them here by two "
+            f'statements. With the strategy {strategy} these could take different rows of "{source.label}".',
+            "leave --strategy out: the table has a key." if known else "add a primary key, or archive to a folder.",
+        )  # fmt: skip
     if why := database.backend.row_lines.obstacle(connection, source, ()):
         yield Refusal("inexact", f'Rows of "{source.label}" cannot be archived: {why}.', "")
 
