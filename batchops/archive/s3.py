@@ -3,6 +3,7 @@
 import mmap
 import re
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -75,6 +76,7 @@ class S3Destination:
         self.underway = False
         """Whether a run has begun to write. From then on an unreachable server is a temporary error."""
         self._folder: StagingFolder | None = None
+        self._guard = threading.Lock()
         self._store, self._errors = _store(address, self._settings.options)
 
     @property
@@ -135,9 +137,10 @@ class S3Destination:
 
     def staging(self) -> Path:
         """Return a folder on the disk for temporary files: TMPDIR."""
-        if self._folder is None:
-            self._folder = StagingFolder()
-        return self._folder.path
+        with self._guard:  # a second folder, made by another worker meanwhile, would remove the first one
+            if self._folder is None:
+                self._folder = StagingFolder()
+            return self._folder.path
 
     def _put(self, name: str, content: bytes | mmap.mmap) -> bool:
         """Create an object; return False if there is one of that name, perhaps from a try whose answer was lost."""

@@ -3,10 +3,15 @@
 import os
 import subprocess
 import sys
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from batchops.archive.s3 import BucketAddress, S3Destination
 from batchops.archive.staging import StagingFolder
 
 _KILLED = (
@@ -31,3 +36,22 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path, monkeypatch: pyte
     path = other.path
     del other
     assert not path.exists()
+
+
+def test_workers_that_ask_for_the_folder_at_once_have_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of a worker that came first must not go as another one's is made."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    settings = {"AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "none", "AWS_REGION": "us-east-1"}
+    destination, workers = S3Destination(BucketAddress("bucket"), settings), 3
+    made, together = tempfile.mkdtemp, threading.Barrier(workers)
+
+    def all_at_once(**more: str) -> str:
+        with suppress(threading.BrokenBarrierError):
+            together.wait(0.2)  # those that wait for one another here have each found none
+        return made(**more)
+
+    monkeypatch.setattr("tempfile.mkdtemp", all_at_once)
+    with ThreadPoolExecutor(workers) as threads:
+        folders = [*threads.map(lambda _: destination.staging(), range(workers))]
+    assert len({*folders}) == 1
+    assert folders[0].is_dir()
