@@ -29,13 +29,17 @@ def rows_in(folder: Path, column: str = "id") -> Counter[str]:
 
 def lines_in(folder: Path) -> list[bytes]:
     """The canonical lines of all archived rows, sorted."""
-    destination, lines = FolderDestination(folder), list[bytes]()
-    for name in destination.names():
-        if (format := format_of_name(name)) is not None:
-            sidecar = Sidecar.loaded(destination.read(record_name(name)))
-            with destination.open(name) as file:
-                lines += [line for block in read_segment(file, sidecar.table.columns, format) for line in block]
-    return sorted(lines)
+    names = [name for name in FolderDestination(folder).names() if format_of_name(name) is not None]
+    return sorted(line for name in names for line in lines_of(folder, name))
+
+
+def lines_of(folder: Path, name: str) -> list[bytes]:
+    """The canonical lines of one segment."""
+    destination, format = FolderDestination(folder), format_of_name(name)
+    assert format is not None
+    sidecar = Sidecar.loaded(destination.read(record_name(name)))
+    with destination.open(name) as file:
+        return [line for block in read_segment(file, sidecar.table.columns, format) for line in block]
 
 
 def spools_in(folder: Path) -> list[str]:

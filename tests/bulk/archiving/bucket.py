@@ -55,6 +55,10 @@ class Bucket:
             found.update((fields_of(line)[place] or b"NULL").decode() for line in lines)
         return found
 
+    def lines(self, *, undecided: bool = False) -> Counter[bytes]:
+        """The canonical lines of the archived rows, and how often each is there."""
+        return Counter(line for _, lines in self._segments(undecided=undecided) for line in lines)
+
     def texts(self, *, nulled: bool = False, undecided: bool = False) -> dict[str, list[dict[str, str | None]]]:
         """All archived rows by table, each value as its text; or instead values of rows that stayed."""
         found: dict[str, list[dict[str, str | None]]] = {}

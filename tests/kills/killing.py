@@ -1,0 +1,110 @@
+"""An archive that is killed again and again over its whole way, then runs to its end."""
+
+import random
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tests.command import Batchops
+from tests.crash.scenario import locked
+from tests.crash.test_kills import unfinished
+from tests.figures import Figures
+from tests.kills.places import Place
+from tests.kills.rows import WHERE, compared, lines, make
+from tests.services.database import Database
+from tests.waiting import Process, until
+
+BATCH = 200
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many rows the table has, how often the archive is killed, and after how many kills all rows are compared."""
+
+    rows: int
+    kills: int
+    every: int
+
+
+LARGE = Size(200_000, 60, 12)
+MILLION = Size(1_000_000, 200, 40)
+_WAYS = ("parquet", "jsonl", "csv", "s3-parquet", "s3-jsonl", "s3-csv", "same")
+_WORKERS = {"postgresql": ("1", "3"), "mariadb": ("1", "3"), "sqlite": ("1",)}
+"""SQLite always has one."""
+CASES = [(name, some, way) for name, workers in _WORKERS.items() for some in workers for way in _WAYS]
+"""Database, workers, destination."""
+_OTHERS = (("postgresql", "sqlite"), ("sqlite", "mariadb"), ("mariadb", "postgresql"), ("postgresql", "postgresql"))
+OTHERS = [(*both, some) for both in _OTHERS for some in _WORKERS[both[0]]]
+"""From one database to another, by so many workers."""
+
+
+def archived_under_kills(
+    batchops: Batchops, database: Database, place: Place, workers: str, size: Size, figures: Figures
+) -> None:  # fmt: skip
+    """Fail if a row is lost, changed, or in both where it should not be, after a kill or at the end."""
+    started = time.monotonic()
+    make(database, size.rows)
+    command = ("archive", "t", "--where", WHERE, "--url", database.url, "-y", *place.words, "--workers", workers)
+    command = (*command, "--batch-size", str(BATCH))
+    met, most_double = 0, 0
+
+    def check(kill: int) -> None:
+        nonlocal most_double
+        if kill % size.every == 0:
+            until(lambda: not locked(database))  # the server may still be at the last transaction
+            found = compared(size.rows, lines(database, "t"), place.seen(database))
+            assert (found.lost, found.changed, found.twice) == (0, 0, 0), (kill, found)
+            assert place.told(found, batchops, database, BATCH * int(workers)), (kill, found)
+            most_double = max(most_double, found.double)
+
+    made = time.monotonic()
+    met = killed(lambda: started_by(batchops, command, place.env), database, size, check)
+    done = batchops(*command, "--json", env=place.env)
+    assert (done.code, done.json()["unsealed"] or 0) == (0, 0), done
+    found = compared(size.rows, lines(database, "t"), place.lines(database))
+    assert (found.lost, found.changed, found.twice, found.double, found.left) == (0, 0, 0, 0, 0), found
+    place.proven(batchops, database)
+    figures(
+        rows=size.rows, kills=size.kills, met_a_run_at_work=met, most_in_both=most_double,
+        killing=time.monotonic() - made, seconds=time.monotonic() - started,
+    )  # fmt: skip
+    assert met >= size.kills // 2
+
+
+def started_by(batchops: Batchops, command: tuple[str, ...], env: Mapping[str, str]) -> Process:
+    """The command, so slow that a kill meets it."""
+    return batchops.start(*command, "-q", "--sleep", "5ms", env=env)
+
+
+def killed(start: Callable[[], Process], database: Database, size: Size, check: Callable[[int], None]) -> int:
+    """How many kills met a run at work. Each comes once its process has had its share of the rows, or before."""
+    chance, met, matching = random.Random(4714), 0, size.rows * 6 // 7
+    for kill in range(1, size.kills + 1):
+        before = changed(database)
+        share = int((matching - before) / (size.kills - kill + 1) * chance.uniform(0, 1.8))
+        early = time.monotonic() + chance.uniform(0, 1)  # the kill's moment, no wait for a state
+        process = start()
+
+        until(
+            lambda process=process, goal=before + share, early=early, timed=kill % 3 == 0: (
+                process.poll() is not None or changed(database) > goal or (timed and time.monotonic() > early)
+            ),
+            pause=0.01,
+        )  # fmt: skip
+        time.sleep(chance.uniform(0, 0.04))  # the same
+        process.send_signal(signal.SIGKILL)
+        code = process.wait()
+        assert code in (0, -signal.SIGKILL), (code, process.communicate())
+        met += unfinished(database)
+        check(kill)
+    return met
+
+
+def changed(database: Database) -> int:
+    """Rows of all batches so far."""
+    try:
+        return int(database.scalar("SELECT sum(rows_changed) FROM batchops_worker") or 0)
+    except Exception as error:  # noqa: BLE001  the ledger is not there yet
+        assert "batchops" in str(error)
+        return 0
