@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from batchops.events import (
         Backlog,
         Committed,
+        Copied,
         Event,
         Failure,
         Finished,
@@ -50,6 +51,7 @@ __all__ = [
     "BatchopsError",
     "Cause",
     "Committed",
+    "Copied",
     "Drained",
     "Event",
     "Exit",

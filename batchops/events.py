@@ -183,6 +183,18 @@ class Fired:
 
 
 @dataclass(frozen=True)
+class Copied:
+    """Rows are in segments that are uploaded before the rows are deleted; emitted about twice a second meanwhile."""
+
+    rows: int
+    """The rows of the segments in hand."""
+    bytes: int
+    """The bytes of these rows as text."""
+    uploading: bool
+    """Whether the segment is complete, and its upload begins."""
+
+
+@dataclass(frozen=True)
 class Maintaining:
     """The batches are over, and this maintenance statement is running for the table."""
 
@@ -253,7 +265,18 @@ class Finished:
 
 
 Event = (
-    Started | Throttled | Retried | Committed | Warned | Stopping | Rejected | Backlog | Fired | Maintaining | Finished
+    Started
+    | Throttled
+    | Retried
+    | Committed
+    | Warned
+    | Stopping
+    | Rejected
+    | Backlog
+    | Fired
+    | Copied
+    | Maintaining
+    | Finished
 )
 Emit = Callable[[Event], None]
 """A listener; it must not raise and must not use the run's connections."""

@@ -127,7 +127,7 @@ def _work(
             begun = time.monotonic()
             job, run = evaluated(job, run, stop)
             stats.seconds = time.monotonic() - begun  # --max-time bounds the list's time too
-            out = job.out.open(job.database, job.ledger, run, held)
+            out = job.out.open(job.database, job.ledger, run, held, emitter)
             ending, strategy = _changed(job, run, out, heartbeat, control, live, emitter, stop, stats)
             left_out, causes = _left_out(job, ending), rejection_causes(job, run, stats)
             whole = explained(job, run, ending, stats, left_out, causes)

@@ -11,6 +11,7 @@ from batchops.bulk.operations import Operation
 from batchops.bulk.spec import BulkSpec
 from batchops.bulk.strategies.strategy import Strategy
 from batchops.db.database import Database
+from batchops.events import Emit
 from batchops.finished_details import Archived
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.run import Run
@@ -68,7 +69,7 @@ class RowsOut(Protocol):
     def pinned(self) -> dict[str, Any]:
         """What the ledger keeps for the process that continues the run."""
 
-    def open(self, database: Database, ledger: Ledger, run: Run, held: Lease) -> OpenOut:
+    def open(self, database: Database, ledger: Ledger, run: Run, held: Lease, emit: Emit) -> OpenOut:
         """Begin, once the run is in the ledger; BatchopsError if that is impossible."""
 
 
@@ -80,7 +81,7 @@ class _InPlace:
     warnings: tuple[str, ...] = ()
     pinned: dict[str, Any] = {}  # noqa: RUF012  nobody writes to it
 
-    def open(self, database: Database, ledger: Ledger, run: Run, held: Lease) -> OpenOut:  # noqa: ARG002
+    def open(self, database: Database, ledger: Ledger, run: Run, held: Lease, emit: Emit) -> OpenOut:  # noqa: ARG002
         return _Unmoved(database)
 
 

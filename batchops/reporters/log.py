@@ -8,6 +8,7 @@ from batchops import durations
 from batchops.events import (
     Backlog,
     Committed,
+    Copied,
     Emit,
     Event,
     Finished,
@@ -111,7 +112,7 @@ class _JobLog:
             case Finished():
                 error = "" if event.error is None else "; " + " ".join(error_lines(event.error))
                 yield ("error" if event.exit else "info"), ended_line(event, self._progress) + error
-            case Started() | Committed() | Throttled() | Backlog() | Fired():
+            case Started() | Committed() | Throttled() | Backlog() | Fired() | Copied():
                 return
 
 

@@ -14,6 +14,7 @@ from batchops.errors import UsageError
 from batchops.events import (
     Backlog,
     Committed,
+    Copied,
     Emit,
     Event,
     Finished,
@@ -187,7 +188,7 @@ class _JobMetrics:
             case Backlog():
                 self._of("backlog_rows").set(event.backlog)
                 self._of("backlog_oldest_seconds").set(event.oldest_seconds or 0.0)
-            case Maintaining():
+            case Maintaining() | Copied():
                 self._waits(())
             case Finished():
                 self._ended(event)

@@ -11,6 +11,7 @@ from batchops.events import (
     SLEEP,
     Backlog,
     Committed,
+    Copied,
     Event,
     Finished,
     Maintaining,
@@ -19,7 +20,7 @@ from batchops.events import (
     Started,
     Throttled,
 )
-from batchops.reporters.figures import count, visible
+from batchops.reporters.figures import count, counted, rough, visible
 
 Clock = Callable[[], float]
 """A monotonic clock in seconds."""
@@ -48,6 +49,7 @@ class Progress:
         self._begun = clock()
         self._marks: deque[tuple[float, int, int]] = deque([(self._begun, 0, 0)])
         self._pause: tuple[Throttled | Retried, float] | None = None
+        self._copied: Copied | None = None
         self._maintaining = ""
 
     def __call__(self, event: Event) -> None:
@@ -72,6 +74,8 @@ class Progress:
                 self.queue, self._before_queue = event, self.rows
             case Rejected():
                 self.rejected += 1
+            case Copied():
+                self._copied = event
             case Maintaining():
                 self._maintaining = event.statement
             case Finished():
@@ -81,6 +85,7 @@ class Progress:
         if batch.pass_number > self.pass_number:
             self.pass_number, self.read = batch.pass_number, 0
             self._marks = deque([(self._clock() - batch.seconds, self.rows, 0)])
+        self._copied = None
         self.rows, self.batches, self.batch = self.rows + batch.rows, self.batches + 1, batch
         self.read += batch.read if batch.pass_number == self.pass_number else 0
         self.working += batch.seconds
@@ -147,9 +152,18 @@ class Progress:
         return expected if expected and expected[0] >= self.rows else None
 
     def pause(self) -> str:
-        """Return why the loop waits now, or the maintenance that follows it, as text; empty while it works."""
+        """Return why no batch is in progress now, or the maintenance after the last, as text; empty during a batch."""
         if self._maintaining:
             return f"{visible(self._maintaining)} is running"
+        return self._waiting() or self._copying()
+
+    def _copying(self) -> str:
+        if (copied := self._copied) is None:
+            return ""
+        what = "uploading" if copied.uploading else "copying"
+        return f"{what} {counted(copied.rows, 'row')} ({rough(copied.bytes)}B)"
+
+    def _waiting(self) -> str:
         if self._pause is None:
             return ""
         event, since = self._pause

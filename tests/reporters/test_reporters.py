@@ -16,7 +16,19 @@ import pytest
 from rich.console import Console
 
 from batchops.errors import UsageError
-from batchops.events import SLEEP, Backlog, Committed, Event, Failure, Finished, Rejected, Retried, Started, Throttled
+from batchops.events import (
+    SLEEP,
+    Backlog,
+    Committed,
+    Copied,
+    Event,
+    Failure,
+    Finished,
+    Rejected,
+    Retried,
+    Started,
+    Throttled,
+)
 from batchops.finished_details import Cause, Drained
 from batchops.reporters import everyone, figures
 from batchops.reporters.console import ProgressLine, render
@@ -142,6 +154,16 @@ def test_a_pause_is_counted_down_and_goes() -> None:
     assert stats.pause() == "retrying in 2 s: deadlock"
     stats(Throttled("outside window", 60.0))
     assert stats.pause() == "throttled: outside window"
+
+
+def test_rows_on_their_way_into_a_bucket_are_shown_until_the_next_batch() -> None:
+    stats = at_work(Clock())
+    stats(Copied(30_000, 2_100_000, uploading=False))
+    assert stats.pause() == "copying 30,000 rows (2.1 MB)"
+    stats(Copied(1, 70, uploading=True))
+    assert stats.pause() == "uploading 1 row (70B)"
+    stats(Committed(1, 1, 0.1, 1))
+    assert stats.pause() == ""
 
 
 def test_what_is_unknown_is_a_question_mark() -> None:

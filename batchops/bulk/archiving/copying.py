@@ -51,8 +51,6 @@ class InHand(Segment):
     """How many rows were looked at for it."""
     changed: tuple[KeyValue, ...] = ()
     """The keys of listed rows that were not copied, as they are not as they were listed."""
-    bytes: int = 0
-    """The bytes of the lines in it."""
     digest: RowsDigest = field(default_factory=RowsDigest)
     """The digest of these lines, as they came."""
 
@@ -129,6 +127,7 @@ class Copies:
                 rows = max(1, int(rows / max(2, fullness)))
             elif fullness < 0.5 and time.monotonic() - begun < SHORT:
                 rows = min(MOST, 2 * rows)
+            self._uploads.copied(len(one.rows), one.bytes)
             yield from lines
 
     def _changed(self, connection: sa.Connection, batch: Batch) -> tuple[KeyValue, ...]:

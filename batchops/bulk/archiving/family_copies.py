@@ -139,6 +139,7 @@ class CopyExecution(TakingExecution[CopiedTable]):
             segment.draft.add(block, digest)
             segment.digest.merge(digest)
             one.bytes += len(block)
+            segment.bytes += len(block)
         return Hashes(first, hashes)
 
     def _begun(self, one: FamilySet, number: int, of: PlannedTable) -> TableSegment:

@@ -81,6 +81,11 @@ class FamilySet:
         self.parents += len(group.keys)
 
     @property
+    def rows(self) -> int:
+        """How many rows of all tables are in the segments."""
+        return sum(segment.digest.rows for segment in self.segments.values())
+
+    @property
     def groups(self) -> int:
         """How many groups there are."""
         return len(self._blocks)

@@ -20,7 +20,7 @@ from batchops.bulk.operations import Operation
 from batchops.bulk.strategies.strategy import Strategy
 from batchops.db.database import Database
 from batchops.errors import BatchopsError, Exit
-from batchops.events import Failure
+from batchops.events import Emit, Failure
 from batchops.finished_details import Archived
 from batchops.ledger import spools
 from batchops.ledger.ledger import Ledger
@@ -55,7 +55,7 @@ class BucketArchive:
     retry_seconds: float
     pinned: dict[str, Any]
 
-    def open(self, database: Database, ledger: Ledger, run: Run, held: Lease) -> "OpenBucket":
+    def open(self, database: Database, ledger: Ledger, run: Run, held: Lease, emit: Emit) -> "OpenBucket":
         """Claim the bucket, and settle what earlier processes left."""
         self.destination.underway = True
         with ledger.database.reading() as connection:
@@ -64,7 +64,7 @@ class BucketArchive:
         about = self.about | {"database": asdict(owner), "started": run.started_at}
         drafts = Drafts(Path(), self.destination)  # it has no spools of its own
         sealer = Sealer(ledger, held, self.destination, drafts, about)
-        opened = OpenBucket(self, sealer, database, run)
+        opened = OpenBucket(self, sealer, database, run, emit)
         retrying(self.retry_seconds, lambda: claim(self.destination, owner))
         retrying(self.retry_seconds, opened.settle_left)
         return opened
@@ -73,12 +73,12 @@ class BucketArchive:
 class OpenBucket:
     """The archive during a run: its segments, and the strategies that take rows from them."""
 
-    def __init__(self, archive: BucketArchive, sealer: Sealer, database: Database, run: Run) -> None:
+    def __init__(self, archive: BucketArchive, sealer: Sealer, database: Database, run: Run, emit: Emit) -> None:
         self._archive = archive
         self._sealer = sealer
         self._run = run
         family = database.backend.exact_columns.family
-        self._uploads = Uploads(sealer, run.run, [one.archived(family) for one in archive.tables])
+        self._uploads = Uploads(sealer, run.run, [one.archived(family) for one in archive.tables], emit)
         way = SingleRows if archive.children is None else WholeFamilies
         self._way: SingleRows | WholeFamilies = way(archive, self._uploads, sealer.ledger, database)
 

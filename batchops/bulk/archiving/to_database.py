@@ -24,6 +24,7 @@ from batchops.db.sessions import Timeouts
 from batchops.db.table import Table, quoted
 from batchops.db.urls import DatabaseAddress
 from batchops.errors import RowRefusedError
+from batchops.events import Emit
 from batchops.finished_details import Archived
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.run import Run, Worker
@@ -55,7 +56,7 @@ class DatabaseArchive:
     warnings: tuple[str, ...]
     pinned: dict[str, Any] = field(default_factory=dict)
 
-    def open(self, database: Database, ledger: Ledger, run: Run, held: Lease) -> "OpenDatabase":  # noqa: ARG002
+    def open(self, database: Database, ledger: Ledger, run: Run, held: Lease, emit: Emit) -> "OpenDatabase":  # noqa: ARG002
         """Return the open archive; connections to the other database open with the first batch."""
         return OpenDatabase(self, database)
 

@@ -22,7 +22,7 @@ from batchops.bulk.operations import Operation
 from batchops.bulk.strategies.strategy import Strategy
 from batchops.db.database import Database
 from batchops.errors import BatchopsError, Exit, NotFoundError, UsageError
-from batchops.events import Failure
+from batchops.events import Emit, Failure
 from batchops.finished_details import Archived
 from batchops.ledger import spools
 from batchops.ledger.ledger import Ledger
@@ -57,7 +57,7 @@ class FolderArchive:
     pinned: dict[str, Any]
     """What the process that continues the run must know."""
 
-    def open(self, database: Database, ledger: Ledger, run: Run, held: Lease) -> "OpenFolder":
+    def open(self, database: Database, ledger: Ledger, run: Run, held: Lease, emit: Emit) -> "OpenFolder":  # noqa: ARG002
         """Claim the folder, and return the open archive."""
         folder, destination = self.path / FOLDER, FolderDestination(self.path)
         with ledger.database.reading() as connection:

@@ -21,6 +21,7 @@ from batchops.db.lookup import find_table
 from batchops.db.row_lines import lines_of
 from batchops.db.table import Table, quoted
 from batchops.errors import IntegrityError, NotFoundError, RowRefusedError, TransientError, UsageError
+from batchops.events import Emit
 from batchops.finished_details import Archived
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.run import Run, Worker
@@ -49,7 +50,7 @@ class TableArchive:
     warnings: tuple[str, ...]
     pinned: dict[str, Any] = field(default_factory=dict)
 
-    def open(self, database: Database, ledger: Ledger, run: Run, held: Lease) -> "OpenTable":  # noqa: ARG002
+    def open(self, database: Database, ledger: Ledger, run: Run, held: Lease, emit: Emit) -> "OpenTable":  # noqa: ARG002
         """Return the open archive; nothing has to be prepared."""
         return OpenTable(self, database)
 

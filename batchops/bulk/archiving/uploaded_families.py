@@ -94,6 +94,8 @@ class UploadedFamilies:
         full = enough or one.bytes >= self._segment_size or one.groups >= self._most or size.cut is not None
         if outcome is None or one.end is None or (full and not outcome.larger):
             self._sealed(one)
+        else:
+            self._uploads.copied(one.rows, one.bytes)
         return replace(Outcome(0, 0), larger=outcome is not None and outcome.larger)
 
     def _sealed(self, one: FamilySet) -> None:

@@ -6,6 +6,7 @@ No lock is held meanwhile. Whether a row is still the one that was copied is che
 import hashlib
 import secrets
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,12 @@ from batchops.archive.layout import deleted_name, record_name, segment_name
 from batchops.archive.records import ArchivedTable, SegmentRecord, Sidecar
 from batchops.bulk.archiving.sealing import Sealer, name_of_segment
 from batchops.errors import IntegrityError, NotFoundError
+from batchops.events import Copied, Emit
 from batchops.ledger import spools
 from batchops.ledger.spools import MODULUS, Spool
 
+APART = 0.5
+"""Seconds between two events about rows that are copied."""
 NEVER = 1 << 62
 """The length of a segment that was given up; no other segment has it."""
 EVERY_ROW = ((0, NEVER),)
@@ -36,6 +40,8 @@ class Segment:
     """Its file, as long as it is on this machine."""
     record: SegmentRecord | None = None
     """The record of its file; None if there is nothing to upload."""
+    bytes: int = 0
+    """The bytes of the rows in it, as text."""
     number: int = 0
     name: str = ""
     sent: bool = False
@@ -45,7 +51,7 @@ class Segment:
 class Uploads:
     """The segments of all workers of a process."""
 
-    def __init__(self, sealer: Sealer, run: int, tables: Sequence[ArchivedTable]) -> None:
+    def __init__(self, sealer: Sealer, run: int, tables: Sequence[ArchivedTable], emit: Emit) -> None:
         """`tables`: those whose rows are archived; the one that the user named comes first."""
         self._sealer = sealer
         self.run = run
@@ -53,6 +59,7 @@ class Uploads:
         self._root = tables[0]
         self._decided: list[Segment] = []
         self._guard = threading.Lock()
+        self._emit, self._emitted = emit, 0.0
 
     @property
     def staging(self) -> Path:
@@ -63,6 +70,13 @@ class Uploads:
         """Return a new name for a segment in the ledger. It tells the table, unless that is the one the user named."""
         of = "" if table == self._root else f"{_mark(table)}-"
         return f"{self.run}-{of}{secrets.token_hex(8)}.{format.ending}"
+
+    def copied(self, rows: int, bytes: int) -> None:
+        """Tell the run's listeners how much is in the segments that a worker is making, if they do not know it yet."""
+        now = time.monotonic()
+        if now - self._emitted >= APART:
+            self._emitted = now
+            self._emit(Copied(rows, bytes, uploading=False))
 
     def send(self, one: Segment) -> None:
         """Upload the segment, unless that is done; after an error, continue where it was."""
@@ -76,6 +90,7 @@ class Uploads:
             one.number = self._numbered(one.spool)
             one.name = name_of_segment(one.table, self.run, one.number, _format(one.spool), _token(one.spool))
         if one.path is not None:
+            self._emit(Copied(one.record.rows, one.bytes, uploading=True))
             destination.publish(one.path, one.name)
             one.path = None
         data = Sidecar(

@@ -91,6 +91,17 @@ def test_rows_go_and_come_back(filled: Database, bucket: Bucket, format: str) ->
     assert filled.rows("SELECT id, kind, touched FROM again ORDER BY id") == rows
 
 
+def test_what_is_copied_and_uploaded_is_told(small: Database, bucket: Bucket) -> None:
+    """Until then no batch is committed, and nobody would know what takes so long."""
+    told: list[library.Event] = []
+    with bucket.reached():
+        library.archive(table="t", url=small.url, where=WHERE, to=bucket.url, on_event=told.append)
+    before = told[: next(place for place, event in enumerate(told) if isinstance(event, library.Committed))]
+    copied = [event for event in before if isinstance(event, library.Copied)]
+    assert (copied[0].uploading, copied[0].rows > 0) == (False, True)
+    assert (copied[-1].uploading, copied[-1].rows) == (True, MATCHING)
+
+
 def test_another_strategy_finds_all_rows_too(postgresql: Database, bucket: Bucket) -> None:
     """The condition reads another table for each row, so that the run changes its strategy, to one with keys."""
     postgresql.script("CREATE TABLE t (id integer PRIMARY KEY); CREATE TABLE k (t integer REFERENCES t (id))")
