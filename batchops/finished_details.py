@@ -91,7 +91,8 @@ class Families:
     """The fields that only the end of a run over several tables has."""
 
     tables: Mapping[str, int]
-    """Rows that were deleted, set to NULL or restored, by table, with those of the run's own table."""
+    """Rows that were deleted or restored, by table, with those of the run's own table. Rows that stay with a reference
+    set to NULL count apart: as `items set to NULL`."""
     partial: int
     """Rows that no longer matched, or were refused, once some of their children were deleted; the rest stays."""
     begun: int

@@ -46,7 +46,7 @@ class Families:
         self.gone = 0
         """How many rows of the root are deleted."""
         self.changed: Counter[str] = Counter()
-        """How many rows are deleted or set to NULL, by table."""
+        """How many rows are deleted, by table; and, apart, how many are set to NULL."""
 
     def state(self) -> Callable[[], None]:
         """Return a function that resets the counts to their present values, after the database undid what follows."""
@@ -106,7 +106,7 @@ class Families:
         for edge in (edge for edge in component.edges if name_of(edge.child) == name_of(table) and edge.nulls):
             for part in self._statements.parts([shape.key_of(row) for row in rows]):
                 where = (self._statements.named(shape, part), self._statements.refers(edge))
-                self._count(table, self._statements.set_null(table, edge.nulls, where)[0])
+                self._count(_nulled(table), self._statements.set_null(table, edge.nulls, where)[0])
         return self.changed.total() > before
 
     def remove_matching(self, rows: list[Row]) -> tuple[bool, dict[KeyValue, str]]:
@@ -178,7 +178,7 @@ class Families:
             rows, all_ = self._statements.set_null(edge.child, edge.nulls, where, self.left)
         else:
             rows, all_ = self._statements.delete_some(edge.child, where, self.left)
-        self._count(edge.child, rows)
+        self._count(_nulled(edge.child) if edge.action == "null" else edge.child.label, rows)
         if all_ and edge.child.may_veto and self._statements.any(edge.child, where):
             raise RowRefusedError(f"{VETO}: {edge.child.label}")
         return all_
@@ -249,9 +249,14 @@ class Families:
                 if name_of(table) == name_of(self._shapes.graph.root):
                     self.gone += len(part)
                     self.parents = None if self.parents is None else self.parents - len(part)
-                self._count(table, len(part))  # `gone` lacks those that the database's own CASCADE deleted
+                self._count(table.label, len(part))  # `gone` lacks those that the database's own CASCADE deleted
 
-    def _count(self, table: Table, rows: int) -> None:
+    def _count(self, what: str, rows: int) -> None:
         self.left -= rows
         if rows:
-            self.changed[table.label] += rows
+            self.changed[what] += rows
+
+
+def _nulled(table: Table) -> str:
+    """Return what rows of the table count as that stay, with a reference set to NULL."""
+    return f"{table.label} set to NULL"
