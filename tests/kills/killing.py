@@ -1,10 +1,13 @@
 """An archive that is killed again and again over its whole way, then runs to its end."""
 
+import math
 import random
 import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+import sqlalchemy as sa
 
 from tests.command import Batchops
 from tests.crash.scenario import locked
@@ -80,31 +83,28 @@ def started_by(batchops: Batchops, command: tuple[str, ...], env: Mapping[str, s
 def killed(start: Callable[[], Process], database: Database, size: Size, check: Callable[[int], None]) -> int:
     """How many kills met a run at work. Each comes once its process has had its share of the rows, or before."""
     chance, met, matching = random.Random(4714), 0, size.rows * 6 // 7
-    for kill in range(1, size.kills + 1):
-        before = changed(database)
-        share = int((matching - before) / (size.kills - kill + 1) * chance.uniform(0, 1.8))
-        early = time.monotonic() + chance.uniform(0, 1)  # the kill's moment, no wait for a state
-        process = start()
-
-        until(
-            lambda process=process, goal=before + share, early=early, timed=kill % 3 == 0: (
-                process.poll() is not None or changed(database) > goal or (timed and time.monotonic() > early)
-            ),
-            pause=0.01,
-        )  # fmt: skip
-        time.sleep(chance.uniform(0, 0.04))  # the same
-        process.send_signal(signal.SIGKILL)
-        code = process.wait()
-        assert code in (0, -signal.SIGKILL), (code, process.communicate())
-        met += unfinished(database)
-        check(kill)
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as watching:
+        for kill in range(1, size.kills + 1):
+            before = changed(watching)
+            goal = before + int((matching - before) / (size.kills - kill + 1) * chance.uniform(0, 1.8))
+            # Some kills come while it starts. This is the kill's moment, no wait for a state.
+            latest = time.monotonic() + (chance.uniform(0, 1) if kill % 3 == 0 else math.inf)
+            process = start()
+            while process.poll() is None and changed(watching) <= goal and time.monotonic() < latest:
+                time.sleep(0.01)
+            time.sleep(chance.uniform(0, 0.04))
+            process.send_signal(signal.SIGKILL)
+            code = process.wait()
+            assert code in (0, -signal.SIGKILL), (code, process.communicate())
+            met += unfinished(database)
+            check(kill)
     return met
 
 
-def changed(database: Database) -> int:
+def changed(watching: sa.Connection) -> int:
     """Rows of all batches so far."""
     try:
-        return int(database.scalar("SELECT sum(rows_changed) FROM batchops_worker") or 0)
-    except Exception as error:  # noqa: BLE001  the ledger is not there yet
+        return int(watching.execute(sa.text("SELECT sum(rows_changed) FROM batchops_worker")).scalar() or 0)
+    except sa.exc.DBAPIError as error:  # the ledger is not there yet
         assert "batchops" in str(error)
         return 0
