@@ -1,7 +1,9 @@
 """The destinations of archives: a folder or a bucket. Files are created and read, never overwritten."""
 
 import os
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -9,6 +11,7 @@ from batchops.archive.durable import create_whole, make_folder, put_in_place, sy
 from batchops.archive.layout import STAGING
 from batchops.archive.s3 import SCHEME, S3Destination, bucket_address
 from batchops.archive.segments import sha256_of
+from batchops.archive.staging import SharedFolder
 from batchops.errors import IntegrityError, NotFoundError, UsageError
 
 PARTIAL = ".partial"
@@ -65,6 +68,8 @@ class FolderDestination:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._staging: SharedFolder | None = None
+        self._guard = threading.Lock()
 
     @property
     def shown(self) -> str:
@@ -114,9 +119,17 @@ class FolderDestination:
         return sorted(name for name in found if name.startswith(under) and not name.endswith(PARTIAL))
 
     def staging(self) -> Path:
-        folder = self.root / STAGING
-        make_folder(folder)
-        return folder
+        with self._guard:
+            if self._staging is None:
+                self._staging = SharedFolder(self.root / STAGING)
+            return self._staging.path
+
+    def remove_staging(self) -> None:
+        """Remove the folder of unfinished files, unless it holds one or another run uses it."""
+        with self._guard, suppress(OSError):  # it may stay
+            if self._staging is not None or (self.root / STAGING).exists():
+                (self._staging or SharedFolder(self.root / STAGING)).remove()
+                self._staging = None
 
     def _path(self, name: str) -> Path:
         path = self.root / name

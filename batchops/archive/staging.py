@@ -1,4 +1,4 @@
-"""Folders for files that are about to be uploaded, on the disk for temporary files."""
+"""Folders for unfinished files: on the disk for temporary files, or in the folder of an archive."""
 
 import fcntl
 import os
@@ -8,6 +8,8 @@ import time
 import weakref
 from contextlib import suppress
 from pathlib import Path
+
+from batchops.archive.durable import make_folder
 
 _PREFIX = "batchops-staging-"
 _LOCK = "in-use"
@@ -43,3 +45,36 @@ def _remove_left_behind(place: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             finally:
                 os.close(lock)
+
+
+class SharedFolder:
+    """A folder in which several runs write. It is created, and stays as long as one of them uses it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        while (lock := _locked(path)) is None:
+            make_folder(path)
+        self._lock = lock
+        self._close = weakref.finalize(self, os.close, lock)
+
+    def remove(self) -> None:
+        """Use it no more. Remove it, unless it holds a file or another run uses it."""
+        with suppress(OSError):  # another one's lock, or a file; without any locks here, the folder stays
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.path.rmdir()
+        self._close()
+
+
+def _locked(path: Path) -> int | None:
+    """Return a descriptor of the folder, locked against removal; None if there is no such folder any more."""
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(lock, fcntl.LOCK_SH)
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(lock), path.stat()):  # it was not removed before it was locked
+            return lock
+    os.close(lock)
+    return None

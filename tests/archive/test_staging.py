@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from batchops.archive.destination import FolderDestination
 from batchops.archive.s3 import BucketAddress, S3Destination
 from batchops.archive.staging import StagingFolder
 
@@ -55,3 +56,16 @@ def test_workers_that_ask_for_the_folder_at_once_have_the_same(tmp_path: Path, m
         folders = [*threads.map(lambda _: destination.staging(), range(workers))]
     assert len({*folders}) == 1
     assert folders[0].is_dir()
+
+
+def test_a_run_that_ends_leaves_the_folder_of_unfinished_files_to_another_one(tmp_path: Path) -> None:
+    """Both archive into one folder; the last that ends removes it."""
+    ended, at_work = FolderDestination(tmp_path), FolderDestination(tmp_path)
+    folder = at_work.staging()
+    assert ended.staging() == folder
+    ended.remove_staging()
+    (folder / "rows").touch()
+    at_work.publish(folder / "rows", "t/rows")
+    at_work.remove_staging()
+    assert [path.name for path in tmp_path.iterdir()] == ["t"]
+    assert ended.staging().is_dir()

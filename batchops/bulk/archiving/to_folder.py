@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -71,14 +70,17 @@ class FolderArchive:
             raise cannot_write(self.path, error) from error
         about = self.about | {"database": asdict(owner), "started": run.started_at}
         sealer = Sealer(ledger, held, destination, Drafts(folder, destination), about)
-        return OpenFolder(self, sealer, database, run)
+        return OpenFolder(self, destination, sealer, database, run)
 
 
 class OpenFolder:
     """The archive during a run: its spools, the thread that seals them, and the run in the ledger."""
 
-    def __init__(self, archive: FolderArchive, sealer: Sealer, database: Database, run: Run) -> None:
+    def __init__(
+        self, archive: FolderArchive, destination: FolderDestination, sealer: Sealer, database: Database, run: Run
+    ) -> None:  # fmt: skip
         self._archive = archive
+        self._destination = destination
         self._sealer = sealer
         self._run = run
         self._executions: list[SpoolExecution] = []
@@ -123,6 +125,7 @@ class OpenFolder:
         finally:
             self._thread.shutdown()
             self._sealer.drafts.discard()
+            self._destination.remove_staging()
         return ending
 
     def archived(self) -> Archived:
@@ -180,8 +183,6 @@ class OpenFolder:
             for files in (f"*_run-{run:06}_{'[0-9]' * 6}.*", draft_files(run)):
                 for left in (self._archive.path / STAGING).glob(files):
                     left.unlink(missing_ok=True)  # of a process that died while it wrote a file
-        with suppress(OSError):  # another run on this destination may be at work there
-            (self._archive.path / STAGING).rmdir()
 
     def _grouped(self) -> list[tuple[int, list[Spool]]]:
         """Return what is left to seal: groups that were decided before, and small spools of the same table together."""
