@@ -1,8 +1,8 @@
 """Delete, update and deliver rows of a live database in small transactions.
 
 `purge`, `backfill`, `archive`, `restore`, `drain`, `relay` and `replay` do what the commands of the same names do, with
-the same options, and return Finished; `plan` returns what one of them would do; `run` runs a recipe; `outbox.save`
-writes events.
+the same options, and return Finished; `plan` returns what one of them would do; `run` runs a recipe; `archive_query`
+answers a SELECT over an archive; `outbox.save` writes events.
 """
 
 import sys
@@ -14,7 +14,8 @@ from batchops.version import __version__
 
 if TYPE_CHECKING:
     from batchops import outbox
-    from batchops.api import archive, backfill, drain, plan, purge, relay, replay, restore, run
+    from batchops.api import archive, archive_query, backfill, drain, plan, purge, relay, replay, restore, run
+    from batchops.archive.query.query import QueryResult
     from batchops.errors import (
         BatchopsError,
         Exit,
@@ -62,6 +63,7 @@ __all__ = [
     "LockedError",
     "Maintaining",
     "NotFoundError",
+    "QueryResult",
     "RefusedError",
     "Rejected",
     "Relayed",
@@ -79,6 +81,7 @@ __all__ = [
     "Warned",
     "__version__",
     "archive",
+    "archive_query",
     "backfill",
     "drain",
     "outbox",

@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ParamSpec, Unpack
 
+from batchops.archive.destination import open_destination
+from batchops.archive.query.query import QueryResult, query
 from batchops.errors import UsageError
 from batchops.events import Emit, Event, Finished
 from batchops.queue.handlers.function import Function
@@ -88,6 +91,17 @@ def replay(*, on_event: Emit | None = None, stop: Stop | None = None, **options:
 def restore(*, on_event: Emit | None = None, stop: Stop | None = None, **options: Unpack[RestoreOptions]) -> Finished:
     """Put the rows that are archived in `destination` back, as `batchops restore` does without a question."""
     return _run(restore, options, on_event, stop)
+
+
+def archive_query(
+    destination: str | os.PathLike[str], sql: str, *, run: int | None = None
+) -> AbstractContextManager[QueryResult]:
+    """Answer a SELECT over the archive in `destination`, as `batchops archive query` does.
+
+    `with archive_query("archive/", "SELECT …") as result:` gives `result.columns`, and `result.rows`, which can be read
+    once. Whole numbers, floating-point numbers and booleans are values of Python, and all else is its exact text.
+    """
+    return query(open_destination(os.fspath(destination)), sql, run)
 
 
 def plan(verb: Callable[P, Finished], *args: P.args, **options: P.kwargs) -> Plan:

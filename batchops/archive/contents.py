@@ -19,7 +19,7 @@ from batchops.archive.layout import (
 from batchops.archive.manifest import FoundManifest, ListedSegment, manifest_of
 from batchops.archive.records import ArchivedTable, Sidecar
 from batchops.archive.spool import SUFFIX
-from batchops.errors import NotFoundError
+from batchops.errors import IntegrityError, NotFoundError
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,16 @@ def contents(destination: Destination) -> Contents:
         elif format_of_name(name) and record_name(name) not in there:
             found.unrecorded.append(name)
     return found
+
+
+def refuse_damage(destination: Destination, inside: Contents) -> None:
+    """Raise IntegrityError if a manifest or a record is damaged: it is unknown then which files count."""
+    if inside.damage:
+        first = inside.damage[0]
+        raise IntegrityError(
+            f"The archive in {destination.shown} is damaged: {first.name} is {first.what}.",
+            f"see `batchops archive verify {destination.shown}`.",
+        )
 
 
 def _read_manifests(destination: Destination, names: list[str], found: Contents) -> None:

@@ -31,6 +31,11 @@ def format_of(columns: Sequence[ExactColumn], compression: Compression) -> RowFo
     return TextRows(columns, compression, coded.of, coded.lines, _whole, header)
 
 
+def record(values: Sequence[str | None]) -> bytes:
+    """Return one record with its line end."""
+    return b",".join([b"" if value is None else _value(value.encode()) for value in values]) + b"\n"
+
+
 class _Records:
     """Converts many rows at a time. In a table of one column, NULL is an empty line, which some readers skip."""
 

@@ -25,7 +25,11 @@ class StagingFolder:
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
         lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        weakref.finalize(self, _remove, self.path, lock)
+        self._removal = weakref.finalize(self, _remove, self.path, lock)
+
+    def remove(self) -> None:
+        """Remove the folder now."""
+        self._removal()
 
 
 def _remove(path: Path, lock: int) -> None:

@@ -1,4 +1,4 @@
-"""The commands batchops archive verify, list and show; the verb archive itself is in bulk/."""
+"""The commands batchops archive verify, list and show, and the group of them; the verb archive itself is in bulk/."""
 
 import os
 import sys
@@ -14,6 +14,7 @@ from batchops.archive.contents import Contents, Damage, FoundSegment, contents
 from batchops.archive.destination import Destination, open_destination
 from batchops.archive.ownership import owner_of
 from batchops.archive.verify import Verified, verify
+from batchops.cli import archive_query
 from batchops.cli.help import Group
 from batchops.errors import Exit, NotFoundError
 from batchops.reporters.document import as_json
@@ -34,7 +35,10 @@ JSON = click.option("--json", "as_json_document", is_flag=True, help="Print one 
 
 @click.group("archive", cls=Group)
 def command() -> None:
-    """Verify, list and show archives of rows."""
+    """Verify, list, show and query archives of rows."""
+
+
+command.add_command(archive_query.command)
 
 
 @command.command("verify")

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
 
 import rich_click as click
 
@@ -23,7 +24,7 @@ def report_error(group: click.Group, words: Sequence[str], error: BatchopsError,
     finished = Finished(verb=verb, table=table, reason=reason, exit=code, version=__version__, error=failure)
     if verb:
         StepSummary(os.environ)(finished)
-    if "--json" in words:
+    if "--json" in words or "--format=json" in words or ("--format", "json") in pairwise(words):
         # If the recipe cannot be run, none of its jobs has run.
         jobs: dict[str, object] = {"jobs": []} if verb == "run" else {}
         SafeStream(sys.stdout).line(as_json(document(finished) | jobs))

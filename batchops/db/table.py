@@ -21,6 +21,12 @@ def label_of(schema: str | None, name: str) -> str:
     return name if schema in (None, "public", "main") else f"{schema}.{name}"
 
 
+def parts_of(label: str, family: str) -> tuple[str | None, str]:
+    """Return schema and name by the label of a table in such a database; SQLite's tables have no schema."""
+    schema, dot, name = label.partition(".")
+    return (schema, name) if dot and family != "sqlite" else (None, label)
+
+
 @dataclass(frozen=True)
 class Column:
     """A column; `type` is the database's own spelling."""

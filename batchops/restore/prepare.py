@@ -7,14 +7,14 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from batchops.archive.column_match import Matched, match
-from batchops.archive.contents import Contents, contents
+from batchops.archive.contents import Contents, contents, refuse_damage
 from batchops.archive.destination import Destination, open_destination
 from batchops.archive.formats import format_of_name
 from batchops.archive.records import ArchivedTable
 from batchops.db.database import Database
 from batchops.db.signals import run_scope
 from batchops.db.table import Table, TableIdentity
-from batchops.errors import IntegrityError, RefusedError
+from batchops.errors import RefusedError
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.location import open_ledger
 from batchops.restore.create import new_table
@@ -42,7 +42,7 @@ def prepare_restore(
     """Read the archive and the database, and yield the job; raise BatchopsError if it cannot be prepared."""
     destination = open_destination(spec.destination)
     inside = contents(destination)
-    _check_damage(destination, inside)
+    refuse_damage(destination, inside)
     with (
         reached(spec, environ) as database,
         open_ledger(spec.ledger, spec.ledger_schema, database, environ) as ledger,
@@ -92,15 +92,6 @@ def _check_rights(database: Database, role: str, found: Found, later: Later) -> 
     missing = database.missing_right(found.table, role, needs)
     if missing is not None:
         raise missing.refusal(database.engine.dialect)
-
-
-def _check_damage(destination: Destination, inside: Contents) -> None:
-    if inside.damage:
-        first = inside.damage[0]
-        raise IntegrityError(
-            f"The archive in {destination.shown} is damaged: {first.name} is {first.what}.",
-            f"see `batchops archive verify {destination.shown}`.",
-        )
 
 
 def _import_formats(found: Sequence[Found]) -> None:

@@ -12,9 +12,9 @@ from batchops.archive.contents import FoundSegment
 from batchops.archive.deleted import archived
 from batchops.archive.destination import Destination
 from batchops.archive.formats import format_of_name
+from batchops.archive.proved_files import open_proved
 from batchops.archive.records import ArchivedTable
-from batchops.archive.segments import read_segment, sha256_of
-from batchops.errors import IntegrityError, NotFoundError
+from batchops.archive.segments import read_segment
 from batchops.restore.last_values import last_values
 from batchops.restore.parents_first import Equal, OwnReference, ParentsFirst, Source
 
@@ -182,7 +182,7 @@ class ArchivedRows:
             start = place.row if number == place.segment else 0
             if start >= segment.rows:
                 continue
-            with closing(self._opened(segment)) as file:
+            with closing(open_proved(self._destination, segment)) as file:
                 whole = partial(_lines, file, segment)
                 for lines in last_values(whole, segment.table) if segment.table.nulled else whole():
                     fresh = lines[max(0, start - at) :]
@@ -192,23 +192,6 @@ class ArchivedRows:
                         ends = at >= segment.rows
                         behind = Place(number, at)
                         yield RowsAt(fresh, segment.table, behind, mean, segment.undecided, ends=ends)
-
-    def _opened(self, segment: FoundSegment) -> BinaryIO:
-        try:
-            file = self._destination.open(segment.listed.name)
-        except NotFoundError as error:
-            raise IntegrityError(
-                f"{segment.listed.name} is missing, with {segment.listed.record.rows:,} archived rows.",
-                f"see `batchops archive verify {self._destination.shown}`.",
-            ) from error
-        if sha256_of(file) != segment.listed.record.sha256:
-            file.close()
-            raise IntegrityError(
-                f"{segment.listed.name} is not the file that was archived: its SHA-256 is another.",
-                f"see `batchops archive verify {self._destination.shown}`.",
-            )
-        file.seek(0)
-        return file
 
 
 def _lines(file: BinaryIO, segment: FoundSegment) -> Iterator[list[bytes]]:

@@ -86,6 +86,8 @@ def test_rows_go_and_come_back(filled: Database, bucket: Bucket, format: str) ->
     assert (proven.code, f"none of {MATCHING:,} rows is in the table" in proven.out) == (0, True), proven
     with bucket.reached():
         assert str(MATCHING // 1000) in here("archive", "list", bucket.url).out
+        asked = here("archive", "query", bucket.url, "SELECT count(*), sum(id) FROM t").out
+        assert asked.splitlines()[1] == f"{len(rows)},{sum(row[0] for row in rows)}"
         restored = library.restore(destination=bucket.url, url=filled.url, into="again")
     assert restored.reason == "done"
     assert filled.rows("SELECT id, kind, touched FROM again ORDER BY id") == rows
