@@ -25,6 +25,11 @@ from batchops.db.types import KeyValue
 from batchops.errors import TimedOutError
 from batchops.runtime.batch_size import Size
 
+FIRST_SEGMENT = 1 << 20
+"""Bytes of the first segment of a run that a limit may end; each of the next ones may have twice as many.
+
+A run with --max-time 10s that copied a whole segment first would upload as much each time, and delete little of it.
+"""
 FEWEST, MOST = 100, 200_000
 """How many rows of the table one statement reads, at the least and at the most, if they are small."""
 MOST_FOUND, MOST_BYTES = 4_000, 1 << 20
@@ -67,6 +72,8 @@ class Copying:
     segment_format: SegmentFormat
     format: RowFormat
     segment_size: int
+    may_end_soon: bool
+    """Whether a limit on time or batches may end the run before the rows of a segment are deleted."""
     most_rows: int | None
     """The most rows that the run may archive; None: no limit."""
     rows_at_first: int
@@ -78,13 +85,16 @@ class Copies:
     def __init__(self, copying: Copying, uploads: Uploads) -> None:
         self._own = copying
         self._uploads = uploads
+        self._enough = FIRST_SEGMENT if copying.may_end_soon else copying.segment_size
+        """How many bytes fill the next segment, if they are fewer than `segment_size`."""
 
     def copy(self, strategy: Strategy, cursor: Cursor) -> InHand:
         """Copy the next rows of the range in hand into a file of this machine, which is read back."""
         own = self._own
         spool = self._uploads.spool_name(own.table, own.segment_format)
         one = InHand(spool=spool, table=own.table, source=own.source, end=cursor.ranges[0])
-        lines, staging = self._lines(one, strategy, cursor), self._uploads.staging
+        enough, self._enough = min(self._enough, own.segment_size), 2 * self._enough
+        lines, staging = self._lines(one, strategy, cursor, enough), self._uploads.staging
         try:
             first = next(lines, None)
             if first is not None:
@@ -97,11 +107,11 @@ class Copies:
             raise cannot_write(one.path or staging, error) from error
         return one
 
-    def _lines(self, one: InHand, strategy: Strategy, cursor: Cursor) -> Iterator[bytes]:
-        """Yield lines until the segment is full; each statement has a transaction of its own."""
+    def _lines(self, one: InHand, strategy: Strategy, cursor: Cursor, enough: int) -> Iterator[bytes]:
+        """Yield lines until the segment has so many bytes; each statement has a transaction of its own."""
         own, rows = self._own, self._own.rows_at_first
         rest = Cursor((cursor.ranges[0],), cursor.passes, cursor.base)
-        while not rest.over and one.bytes < own.segment_size and (most := self._room(one)) > 0:
+        while not rest.over and one.bytes < enough and (most := self._room(one)) > 0:
             strategy.ready(rest)
             begun, most = time.monotonic(), min(rows, most)
             try:

@@ -105,8 +105,10 @@ def _bucket(preparing: Preparing, spec: ArchiveSpec, target: Bucket) -> BucketAr
     children = children_of(preparing.connection, database, spec, found, route.pinned)
     return BucketArchive(
         destination=destination, tables=tables, children=children, followed=route.pinned.key, segment_format=format,
-        keep=spec.keep, segment_size=spec.segment_size, most_rows=spec.max_rows, server=found.server.identity,
-        about=_about(preparing), facts=(*_facts(spec, target, root), *graph_facts(found.graph)),
+        keep=spec.keep, segment_size=spec.segment_size,
+        may_end_soon=any((spec.max_time, spec.max_batches, spec.window)), most_rows=spec.max_rows,
+        server=found.server.identity, about=_about(preparing),
+        facts=(*_facts(spec, target, root), *graph_facts(found.graph)),
         refusals=[
             *_refusals(preparing, lines, root.columns), *graph_refusals(preparing, lines, others),
             *_unnamed(preparing), *_owner_refusals(destination, owner),

@@ -37,7 +37,8 @@ class SingleRows:
         root = archive.tables[0]
         copying = Copying(
             database, root.table, root.archived(database.backend.exact_columns.family), archive.followed,
-            archive.segment_format, root.format, archive.segment_size, archive.most_rows, _FIRST_ROWS,
+            archive.segment_format, root.format, archive.segment_size, archive.may_end_soon,
+            archive.most_rows, _FIRST_ROWS,
         )  # fmt: skip
         self._copies = Copies(copying, uploads)
         self._strategies: list[UploadedRows] = []

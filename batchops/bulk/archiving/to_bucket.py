@@ -46,6 +46,8 @@ class BucketArchive:
     keep: bool
     """Whether rows stay in their table."""
     segment_size: int
+    may_end_soon: bool
+    """Whether a limit on time or batches may end the run."""
     most_rows: int | None
     server: str
     about: dict[str, Any]

@@ -10,6 +10,8 @@ from unittest.mock import patch
 import pytest
 
 import batchops as library
+from batchops.archive.destination import open_destination
+from batchops.archive.records import Sidecar
 from tests.bulk.archiving.bucket import SECRET, Bucket
 from tests.bulk.plan.situations import numbers
 from tests.command import Batchops, Result, here
@@ -102,6 +104,20 @@ def test_what_is_copied_and_uploaded_is_told(small: Database, bucket: Bucket) ->
     copied = [event for event in before if isinstance(event, library.Copied)]
     assert (copied[0].uploading, copied[0].rows > 0) == (False, True)
     assert (copied[-1].uploading, copied[-1].rows) == (True, MATCHING)
+
+
+def test_a_run_that_a_limit_ends_uploads_little_that_stays(sqlite: Database, bucket: Bucket) -> None:
+    """Else a clean-up of ten seconds a night uploads a whole segment each time, and deletes a batch of it."""
+    sqlite.script("CREATE TABLE t (id integer PRIMARY KEY, kind integer, words text)")
+    sqlite.insert("t", ("id", "kind", "words"), [(n, 1, "0" * 4000) for n in range(3_000)])
+    with bucket.reached():
+        run = library.archive(
+            table="t", url=sqlite.url, where=WHERE, to=bucket.url, format="jsonl", batch_size=20, max_batches=20
+        )
+        store = open_destination(bucket.url)
+        records = [Sidecar.loaded(store.read(name)).record for name in store.names() if SIDECAR.search(f"/{name}")]
+    assert run.reason == "max-batches"
+    assert 300 < run.rows <= sum(record.rows for record in records) < 1000
 
 
 def test_another_strategy_finds_all_rows_too(postgresql: Database, bucket: Bucket) -> None:
