@@ -174,6 +174,11 @@ class BulkSpec(ThrottledSpec):
         return False
 
     @property
+    def copied_a_second(self) -> float | None:
+        """Rows a second that a small idle machine writes elsewhere, to estimate the time; None if rows go nowhere."""
+        return None
+
+    @property
     def names_rows(self) -> bool:
         """Whether each row must be identified by its key, because it is looked up again before it is changed."""
         return False

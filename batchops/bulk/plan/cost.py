@@ -92,6 +92,8 @@ def _seconds(
         took = max(last.ended_at - last.started_at, 0.001)  # with its pauses
         return read * took / last.read, f"as run {last.run} went: {last.read / took:,.0f} rows read a second"
     seconds, basis = read / READ[event] + changed / CHANGED[event], "guessed for a small idle machine"
+    if spec.copied_a_second is not None:
+        seconds += changed / spec.copied_a_second
     if not spec.sleep:
         return seconds, basis
     batches = changed / spec.batch_size if spec.batch_size else seconds / spec.target_time.total_seconds()

@@ -117,6 +117,15 @@ def test_the_rows_of_a_small_table_are_counted(batchops: Batchops, database: Dat
     assert (said["estimate"], said["estimated_by"]) == (1500, "counted")
 
 
+def test_an_archive_takes_longer_than_a_purge_by_what_it_writes(batchops: Batchops, sqlite: Database) -> None:
+    parent(sqlite, 40_000)
+    plans = [
+        plan(batchops, sqlite, *words, "t", "--where", "kind = 1")["seconds"]
+        for words in (("purge",), ("archive", "--to", "old/", "--format", "csv"))
+    ]
+    assert plans[1] - plans[0] == pytest.approx(20_000 / 200_000, rel=0.1)
+
+
 def test_a_parent_has_the_statistics_of_its_partitions_and_heirs(batchops: Batchops, postgresql: Database) -> None:
     """The server analyses partitions by itself, and their parent never."""
     postgresql.script(
