@@ -2,7 +2,7 @@
 
 `purge`, `backfill`, `archive`, `restore`, `drain`, `relay` and `replay` do what the commands of the same names do, with
 the same options, and return Finished; `plan` returns what one of them would do; `run` runs a recipe; `archive_query`
-answers a SELECT over an archive; `outbox.save` writes events.
+answers a SELECT over an archive, and `archive_prune` removes old runs from it; `outbox.save` writes events.
 """
 
 import sys
@@ -14,7 +14,19 @@ from batchops.version import __version__
 
 if TYPE_CHECKING:
     from batchops import outbox
-    from batchops.api import archive, archive_query, backfill, drain, plan, purge, relay, replay, restore, run
+    from batchops.api import (
+        archive,
+        archive_prune,
+        archive_query,
+        backfill,
+        drain,
+        plan,
+        purge,
+        relay,
+        replay,
+        restore,
+        run,
+    )
     from batchops.archive.query.query import QueryResult
     from batchops.errors import (
         BatchopsError,
@@ -81,6 +93,7 @@ __all__ = [
     "Warned",
     "__version__",
     "archive",
+    "archive_prune",
     "archive_query",
     "backfill",
     "drain",

@@ -8,7 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ParamSpec, Unpack
 
+from batchops import durations
 from batchops.archive.destination import open_destination
+from batchops.archive.prune import Pruned, plan_prune, prune
 from batchops.archive.query.query import QueryResult, query
 from batchops.errors import UsageError
 from batchops.events import Emit, Event, Finished
@@ -23,6 +25,7 @@ from batchops.spec.typed import (
     ArchiveOptions,
     BackfillOptions,
     DrainOptions,
+    Duration,
     PurgeOptions,
     RelayOptions,
     ReplayOptions,
@@ -102,6 +105,17 @@ def archive_query(
     once. Whole numbers, floating-point numbers and booleans are values of Python, and all else is its exact text.
     """
     return query(open_destination(os.fspath(destination)), sql, run)
+
+
+def archive_prune(
+    destination: str | os.PathLike[str], *, older_than: Duration | None = None, run: int | None = None
+) -> Pruned:
+    """Remove the runs that were archived so long ago, or one run, as `batchops archive prune` does without a question.
+
+    The result has the `runs` that were removed with their `rows`, and the number of `files`.
+    """
+    age = durations.parse(older_than) if isinstance(older_than, str) else older_than
+    return prune(plan_prune(open_destination(os.fspath(destination)), age, run))
 
 
 def plan(verb: Callable[P, Finished], *args: P.args, **options: P.kwargs) -> Plan:

@@ -30,7 +30,7 @@ _ENTRIES = {
 }
 
 
-BEHIND_VERBS = {"archive": frozenset(("verify", "list", "show", "query"))}
+BEHIND_VERBS = {"archive": frozenset(("verify", "list", "show", "query", "prune"))}
 """Words after a verb that are commands of their own, each in the module of `batchops.cli` that the verb names.
 
 A table of such a name must be written with its schema.

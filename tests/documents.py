@@ -21,7 +21,7 @@ DOCUMENTS = {"README": README, **{path.stem: path for path in sorted(HELP.glob("
 INSTALLS = ("pip", "pipx", "uv", "docker", "export")
 """What a reader types that is no command of ours."""
 ASKS = ("purge", "backfill", "archive", "run")
-BEHIND = ("verify", "list", "show", "query")
+BEHIND = ("verify", "list", "show", "query", "prune")
 """Words behind a verb that ask nothing."""
 
 

@@ -4,32 +4,16 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from batchops.archive.chain import Damage, numbers_in, read_chain
 from batchops.archive.deleted import DeletedRows
 from batchops.archive.destination import Destination
 from batchops.archive.formats import format_of_name
-from batchops.archive.layout import (
-    MANIFESTS,
-    MARKER,
-    STAGING,
-    manifest_name,
-    manifest_number,
-    record_name,
-    segment_of,
-)
-from batchops.archive.manifest import FoundManifest, ListedSegment, manifest_of
+from batchops.archive.layout import MANIFESTS, MARKER, STAGING, record_name, segment_of
+from batchops.archive.manifest import FoundManifest, ListedSegment
+from batchops.archive.pruning import FoundPruned
 from batchops.archive.records import ArchivedTable, Sidecar
 from batchops.archive.spool import SUFFIX
 from batchops.errors import IntegrityError, NotFoundError
-
-
-@dataclass(frozen=True)
-class Damage:
-    """A file that is not as it was written."""
-
-    name: str
-    what: str
-    """One of: missing, truncated, changed, unreadable."""
-    text: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +50,10 @@ class Contents:
     unrecorded: list[str] = field(default_factory=list)
     """Segments without a record: the run crashed before it wrote the record."""
     damage: list[Damage] = field(default_factory=list)
+    pruned: list[FoundPruned] = field(default_factory=list)
+    """Runs that were pruned. None of their files belongs to the archive any more."""
+    half_pruned: list[str] = field(default_factory=list)
+    """Files of pruned runs that are still there: a prune was killed."""
 
     @property
     def undecided(self) -> list[FoundSegment]:
@@ -82,6 +70,10 @@ class Contents:
         wanted = (one for one in self.segments if table is None or one.table.label == table)
         return [one for one in wanted if not one.table.nulled and (run is None or one.run == run)]
 
+    def pruned_runs(self, run: int | None = None) -> list[FoundPruned]:
+        """Return the pruned runs; with `run` that one, perhaps in several records."""
+        return [one for one in self.pruned if run in (None, one.run.run)]
+
     def nulled(self, run: int | None = None) -> list[FoundSegment]:
         """Return the segments with former values of rows that stayed in their table."""
         return [one for one in self.segments if one.table.nulled and (run is None or one.run == run)]
@@ -89,15 +81,24 @@ class Contents:
 
 def contents(destination: Destination) -> Contents:
     """Read the names, manifests and records of a destination, but no segment. NotFoundError if it has no archive."""
-    names = [*destination.names()]
-    if not any(name == MARKER or name.startswith(MANIFESTS) or format_of_name(name) for name in names):
-        raise NotFoundError(f"There is no archive in {destination.shown}.", "check the destination.")
-    found = Contents(unsealed=[name for name in names if name.endswith(SUFFIX)])
-    _read_manifests(destination, names, found)
+    while True:
+        names = [*destination.names()]
+        if not any(name == MARKER or name.startswith(MANIFESTS) or format_of_name(name) for name in names):
+            raise NotFoundError(f"There is no archive in {destination.shown}.", "check the destination.")
+        found = _contents(destination, names)
+        if not found.damage or numbers_in(destination.names(MANIFESTS)) == numbers_in(names):
+            return found  # else files that seem to be missing may have been pruned meanwhile
+
+
+def _contents(destination: Destination, names: list[str]) -> Contents:
+    chain = read_chain(destination, names)
+    found = Contents(chain.manifests, damage=chain.damage, pruned=chain.pruned, half_pruned=chain.half_pruned)
+    found.unsealed += [name for name in names if name.endswith(SUFFIX)]
+    found.segments += [segment for one in chain.manifests for segment in _segments(one)]
     listed = {one.listed.name for one in found.segments}
-    there = set(names)
+    there, passed = set(names), {MARKER, *chain.half_pruned}
     for name in names:
-        if name in listed or name == MARKER or name.startswith((MANIFESTS, STAGING)):
+        if name in listed or name in passed or name.startswith((MANIFESTS, STAGING)):
             continue
         if name.endswith(".json") and format_of_name(segment_of(name)):
             if segment_of(name) not in listed:
@@ -115,30 +116,6 @@ def refuse_damage(destination: Destination, inside: Contents) -> None:
             f"The archive in {destination.shown} is damaged: {first.name} is {first.what}.",
             f"see `batchops archive verify {destination.shown}`.",
         )
-
-
-def _read_manifests(destination: Destination, names: list[str], found: Contents) -> None:
-    """Read the manifests in their order, and check that each one holds the digest of the one before it."""
-    numbers = [number for name in names if (number := manifest_number(name)) is not None]
-    previous = ""
-    for number in range(1, max(numbers, default=0) + 1):
-        name = manifest_name(number)
-        try:
-            one = manifest_of(destination.read(name))
-        except NotFoundError:
-            found.damage.append(Damage(name, "missing", "a later manifest follows it"))
-            previous = "?"
-            continue
-        except ValueError as error:
-            found.damage.append(Damage(name, "unreadable", str(error)))
-            previous = "?"
-            continue
-        if one.number != number or (previous != "?" and one.previous != previous):
-            text = f"it follows another manifest {number - 1} than the one that is there"
-            found.damage.append(Damage(name, "changed", text))
-        previous = one.sha256
-        found.manifests.append(one)
-        found.segments += _segments(one)
 
 
 def _segments(one: FoundManifest) -> Iterator[FoundSegment]:

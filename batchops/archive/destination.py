@@ -1,5 +1,6 @@
 """The destinations of archives: a folder or a bucket. Files are created and read, never overwritten."""
 
+import errno
 import os
 import threading
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from batchops.archive.layout import STAGING
 from batchops.archive.s3 import SCHEME, S3Destination, bucket_address
 from batchops.archive.segments import sha256_of
 from batchops.archive.staging import SharedFolder
-from batchops.errors import IntegrityError, NotFoundError, UsageError
+from batchops.errors import DeniedError, IntegrityError, NotFoundError, UsageError
 
 PARTIAL = ".partial"
 """The ending of the names of unfinished files, which are never read."""
@@ -49,6 +50,12 @@ class Destination(Protocol):
 
     def staging(self) -> Path:
         """Return a local folder to write files in before `publish` moves them."""
+
+    def check_removal(self) -> None:
+        """Raise DeniedError if files may not be removed."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file durably, and its folder if nothing else is in it. It may be gone already."""
 
 
 def open_destination(text: str) -> Destination:
@@ -130,6 +137,24 @@ class FolderDestination:
             if self._staging is not None or (self.root / STAGING).exists():
                 (self._staging or SharedFolder(self.root / STAGING)).remove()
                 self._staging = None
+
+    def check_removal(self) -> None:
+        folders = (self.root, *(path for path in self.root.rglob("*") if path.is_dir()))
+        if denied := next((path for path in folders if not os.access(path, os.W_OK | os.X_OK)), None):
+            raise DeniedError(f"Files in {denied} may not be removed.", "it needs the right to write to the folder.")
+
+    def remove(self, name: str) -> None:
+        path = self.root / name
+        try:
+            path.unlink(missing_ok=True)
+            sync_folder(path.parent)
+            if path.parent != self.root:  # a run's own folder, in which no other process makes files
+                path.parent.rmdir()
+        except FileNotFoundError:  # its folder is gone too
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise DeniedError(f"{path} cannot be removed: {error.strerror}.", "then run it again.") from error
 
     def _path(self, name: str) -> Path:
         path = self.root / name

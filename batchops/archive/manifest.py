@@ -1,7 +1,7 @@
 """Manifests. They are numbered, each is created once, and each holds the digest of the one before it."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,7 +10,8 @@ from typing import Any
 from batchops.archive.deleted import DeletedRows
 from batchops.archive.destination import Destination
 from batchops.archive.layout import MANIFESTS, manifest_name, manifest_number
-from batchops.archive.records import FIRST, ArchivedTable, SegmentRecord, dumped, loaded
+from batchops.archive.pruning import PrunedRun
+from batchops.archive.records import FIRST, LATEST, ArchivedTable, SegmentRecord, dumped, loaded
 from batchops.errors import IntegrityError, NotFoundError
 
 
@@ -72,6 +73,14 @@ class FoundManifest:
     previous: str
     """The digest of the manifest before it, as this one records it."""
     manifest: Manifest
+    """Of no run and without tables, if this is a record of pruned runs."""
+    pruned: tuple[PrunedRun, ...] = ()
+    """The runs that this record says were pruned."""
+
+    @property
+    def written(self) -> str:
+        """Return when it was written."""
+        return str(self.manifest.about.get("written", ""))
 
 
 def append_manifest(destination: Destination, manifest: Manifest) -> int:
@@ -79,23 +88,47 @@ def append_manifest(destination: Destination, manifest: Manifest) -> int:
 
     If another process writes one at the same time, this one comes after it.
     """
+    version = max((one.table.version for one in manifest.tables), default=FIRST)
+    number = _append(destination, lambda: {"version": version, **manifest.document()})
+    assert number is not None
+    return number
+
+
+def append_pruned(
+    destination: Destination, pruned: Callable[[], Sequence[PrunedRun]], about: Mapping[str, Any]
+) -> int | None:
+    """Write a record of pruned runs durably after the last manifest; return its number, None if there are no runs.
+
+    `pruned` is called again if another process has written a manifest meanwhile.
+    """
+
+    def document() -> Mapping[str, Any] | None:
+        runs = pruned()
+        return {"version": LATEST, **about, "pruned": [one.document() for one in runs]} if runs else None
+
+    return _append(destination, document)
+
+
+def _append(destination: Destination, make: Callable[[], Mapping[str, Any] | None]) -> int | None:
     while True:
         number, previous = _end(destination)
-        document = {
-            "version": max((one.table.version for one in manifest.tables), default=FIRST),
-            "number": number + 1,
-            "previous": previous,
-            "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            **manifest.document(),
-        }
-        if destination.create(manifest_name(number + 1), dumped(document)):
+        if (document := make()) is None:
+            return None
+        own = {"version": document["version"], "number": number + 1, "previous": previous}
+        own["written"] = datetime.now(UTC).isoformat(timespec="seconds")
+        if destination.create(manifest_name(number + 1), dumped({**own, **document})):
             return number + 1
 
 
 def manifests(destination: Destination) -> Iterator[FoundManifest]:
     """Yield the manifests of a destination by number; raise IntegrityError if one cannot be read."""
     for number in _numbers(destination):
-        data = _listed_content(destination, number)
+        try:
+            data = _listed_content(destination, number)
+        except IntegrityError:
+            if number in _numbers(destination):
+                raise
+            continue  # it was pruned meanwhile
         try:
             yield manifest_of(data)
         except ValueError as error:
@@ -113,7 +146,12 @@ def manifest_of(data: bytes) -> FoundManifest:
 def _end(destination: Destination) -> tuple[int, str]:
     """Return the number and the digest of the last manifest; 0 and "" if there is none."""
     number = max(_numbers(destination), default=0)
-    last = _listed_content(destination, number) if number else None
+    try:
+        last = _listed_content(destination, number) if number else None
+    except IntegrityError:
+        if number == max(_numbers(destination), default=0):
+            raise
+        return _end(destination)  # it was pruned meanwhile, and a record of that follows it
     with suppress(NotFoundError):
         while True:  # the listing may lack the newest manifests
             last = destination.read(manifest_name(number + 1))
@@ -144,16 +182,19 @@ def _unreadable(destination: Destination, number: int, why: str) -> IntegrityErr
 def _found(data: bytes) -> FoundManifest:
     document = loaded(data)
     about = {name: value for name, value in document.items() if name not in _OWN}
+    own = document["number"], hashlib.sha256(data).hexdigest(), document["previous"]
+    if "pruned" in document:
+        return FoundManifest(*own, Manifest(0, (), about), tuple(map(PrunedRun.of, document["pruned"])))
     tables = tuple(
         TableSegments(ArchivedTable.of(one), tuple(map(_listed, one["segments"]))) for one in document["tables"]
     )
     manifest = Manifest(document["run"], tables, about)
     if manifest.rows != document["rows"]:
         raise ValueError("its rows do not add up")
-    return FoundManifest(document["number"], hashlib.sha256(data).hexdigest(), document["previous"], manifest)
+    return FoundManifest(*own, manifest)
 
 
-_OWN = frozenset(("version", "number", "previous", "run", "rows", "tables"))
+_OWN = frozenset(("version", "number", "previous", "run", "rows", "tables", "pruned"))
 
 
 def _table(table: TableSegments) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from batchops.db.exact_columns import ExactColumn, ExactKind
 from batchops.db.exact_text import fields_of
 from batchops.errors import IntegrityError
 
-FIRST, LATEST = 1, 2
-"""Versions of the format. The second adds values of rows that stayed: a reader of the first takes them for rows."""
+FIRST, WITH_VALUES, LATEST = 1, 2, 3
+"""Versions of the format. The second adds values of rows that stayed: a reader of the first takes them for rows.
+The third adds pruned runs: a reader of the second takes them for missing."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class ArchivedTable:
     @property
     def version(self) -> int:
         """Return the version of the format that the table needs."""
-        return LATEST if self.nulled else FIRST
+        return WITH_VALUES if self.nulled else FIRST
 
     def document(self) -> dict[str, Any]:
         """Return the table as a JSON document."""

@@ -31,7 +31,10 @@ CONNECT_SECONDS, ANSWER_SECONDS = 10, 300
 RETRIES, RETRY_SECONDS = 2, 10
 """Retries of one request, and seconds for all of them. The run itself retries longer problems, and reports them."""
 PART = 1 << 20
-_CODE = re.compile(r"<Code>\s*([^<]*?)\s*</Code>")
+_CODE = re.compile(r"<Code>\s*([^<]*?)\s*</Code>|\(code: (\w+)\)")
+"""Matches the code of an error, in the store's own form and in obstore's for an object that was not removed."""
+_STATUS_OF = {"AccessDenied": "403", "InternalError": "500", "SlowDown": "503"}
+"""The status codes of errors that come without one, since the store has answered for many objects at once."""
 _MESSAGE = re.compile(r"<Message>\s*([^<]*?)\s*</Message>")
 _STATUS = re.compile(r"status code: (\d{3})")
 _REASON = re.compile(r"(?:HTTP error|Generic \S+ error|error): (.+)")
@@ -142,6 +145,14 @@ class S3Destination:
                 self._folder = StagingFolder()
             return self._folder.path
 
+    def check_removal(self) -> None:
+        """Remove an object that is not there: a store refuses that as it refuses the others."""
+        self.remove("no-such-object")
+
+    def remove(self, name: str) -> None:
+        with suppress(NotFoundError), self._translated(name):
+            self._store.delete(name)
+
     def _put(self, name: str, content: bytes | mmap.mmap) -> bool:
         """Create an object; return False if there is one of that name, perhaps from a try whose answer was lost."""
         with self._translated(name):
@@ -178,7 +189,7 @@ class S3Destination:
     def _error(self, error: Exception) -> BatchopsError:
         """Return the error for people. The store's own text names addresses, headers and perhaps keys."""
         code, text = _code(error), str(error)
-        status = found[1] if (found := _STATUS.search(text)) else ""
+        status = found[1] if (found := _STATUS.search(text)) else _STATUS_OF.get(code, "")
         at = f" at {self._settings.endpoint}" if self._settings.endpoint else ""
         if code == "NoSuchBucket":
             return UnreachableError(
@@ -191,7 +202,7 @@ class S3Destination:
         if status == "403":
             return DeniedError(
                 f"{self.shown}: the store refuses access ({why}).",
-                f"it needs s3:ListBucket, s3:GetObject and s3:PutObject; {_CHECK}",
+                f"it needs s3:ListBucket, s3:GetObject and s3:PutObject, a prune s3:DeleteObject too; {_CHECK}",
             )
         if status and status[0] in "34" and status not in ("408", "409", "429"):
             return UnreachableError(
@@ -226,7 +237,7 @@ def _store(address: BucketAddress, options: Mapping[str, str]) -> tuple[Any, Any
 
 def _code(error: Exception) -> str:
     found = _CODE.search(str(error))
-    return found[1] if found else ""
+    return (found[1] or found[2] or "") if found else ""
 
 
 def _reason(text: str) -> str:

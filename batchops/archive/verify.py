@@ -4,12 +4,15 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from batchops.archive.contents import Contents, Damage, FoundSegment, contents
+from batchops.archive.chain import Damage
+from batchops.archive.contents import Contents, FoundSegment, contents
 from batchops.archive.deleted import DeletedRows, archived
 from batchops.archive.destination import Destination
 from batchops.archive.formats import format_of_name
+from batchops.archive.in_use import reading
 from batchops.archive.layout import deleted_name, record_name
 from batchops.archive.lines import RowsDigest
+from batchops.archive.proved_files import pruned_since
 from batchops.archive.segments import read_segment, sha256_of
 from batchops.errors import IntegrityError, NotFoundError
 
@@ -32,10 +35,17 @@ class Verified:
 
 def verify(destination: Destination, seen: Callable[[FoundSegment, Damage | None], None] = lambda *_: None) -> Verified:
     """Read the whole archive, and call `seen` after each segment. Raise NotFoundError if there is no archive."""
+    with reading(destination):
+        return _verified(destination, seen)
+
+
+def _verified(destination: Destination, seen: Callable[[FoundSegment, Damage | None], None]) -> Verified:
     found = contents(destination)
     damage, rows, size = [*found.damage], 0, 0
     for segment in found.segments:
         wrong = segment_damage(destination, segment)
+        if wrong is not None and wrong.what == "missing" and pruned_since(destination, segment):
+            continue  # meanwhile
         seen(segment, wrong)
         if wrong is None:
             rows += 0 if segment.undecided or segment.table.nulled else segment.rows

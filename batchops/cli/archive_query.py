@@ -11,6 +11,7 @@ import rich_click as click
 
 from batchops.archive.csv_file import record
 from batchops.archive.destination import Destination, open_destination
+from batchops.cli.archive_options import DEST
 from batchops.cli.help import Command
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import counted, visible
@@ -27,7 +28,7 @@ _KEPT = 4 << 20
 
 
 @click.command("query", cls=Command)
-@click.argument("dest", metavar="DEST")
+@DEST
 @click.argument("sql", metavar='"SELECT …"')
 @click.option("--run", type=click.IntRange(min=1), metavar="N", help="Only rows that this run archived.")
 @click.option(

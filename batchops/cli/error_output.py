@@ -14,6 +14,7 @@ from batchops.reporters.safe_streams import SafeStream
 from batchops.reporters.step_summary import StepSummary
 from batchops.reporters.summary import error_lines
 from batchops.spec.foreign_names import command_hint, option_hint
+from batchops.verbs import BEHIND_VERBS
 from batchops.version import __version__
 
 
@@ -38,6 +39,8 @@ def _verb_and_table(group: click.Group, words: Sequence[str]) -> tuple[str, str]
     """Return the verb and the table, or "" for what is not clear; never an option's value, which may be secret."""
     verb = words[0] if words and words[0] in group.list_commands(click.Context(group)) else ""
     command = group.get_command(click.Context(group), verb) if verb else None
+    if words[1:2] and words[1] in BEHIND_VERBS.get(verb, ()):
+        return verb, ""
     if command is None or not any(isinstance(p, click.Argument) and p.name == "table" for p in command.params):
         return verb, ""
     return verb, next(_plain_words(command, words[1:]), "")

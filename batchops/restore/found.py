@@ -85,7 +85,9 @@ def _found(
 ) -> Found:  # fmt: skip
     segments = inside.of(label, spec.of_run)
     if not segments:
-        raise NotFoundError(f"Run {spec.of_run} has archived nothing of {label}.", "see `batchops archive list`.")
+        gone = "; ".join(map(str, inside.pruned_runs(spec.of_run)))
+        message = f"Run {spec.of_run} has archived nothing of {label}."
+        raise NotFoundError(message, f"{gone}." if gone else "see `batchops archive list`.")
     archived = segments[-1].table
     into = spec.into or _label_here(label, archived, database)
     try:
@@ -157,8 +159,9 @@ def _chosen(inside: Contents, spec: RestoreSpec, shown: str) -> list[str]:
     """Return the label of the table in --table, or of all that the run archived; NotFoundError if there are none."""
     labels = [*dict.fromkeys(one.table.label for one in inside.of())]
     asked = spec.table
+    gone = "; ".join(map(str, inside.pruned_runs(spec.of_run)))
     if not labels:
-        raise NotFoundError(f"No rows are archived in {shown}.", "check the destination.")
+        raise NotFoundError(f"No rows are archived in {shown}.", f"{gone}." if gone else "check the destination.")
     if asked:
         if asked not in labels:
             message = f'No rows of a table "{asked}" are archived in {shown}.'
@@ -166,5 +169,6 @@ def _chosen(inside: Contents, spec: RestoreSpec, shown: str) -> list[str]:
         return [asked]
     of_run = [*dict.fromkeys(one.table.label for one in inside.of(run=spec.of_run))]
     if not of_run:
-        raise NotFoundError(f"Run {spec.of_run} has archived nothing.", "see `batchops archive list`.")
+        message = f"Run {spec.of_run} has archived nothing."
+        raise NotFoundError(message, f"{gone}." if gone else "see `batchops archive list`.")
     return of_run

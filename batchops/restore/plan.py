@@ -55,7 +55,8 @@ def plan_of(
         behind.append(("continues", f"run {work.last.run}, {count(work.last.read)} rows read"))
     behind += throttle_facts(spec, watched)
     before: Facts = [("database", database.address.shown), *_rows(found, work)]
-    warnings = [text for one in found for text in _warnings(connection, spec, database, one, inside, work)]
+    warnings = [f"Rows of earlier runs are not restored: {one}." for one in inside.pruned_runs(spec.of_run)]
+    warnings += [text for one in found for text in _warnings(connection, spec, database, one, inside, work)]
     return FactsPlan(
         verb, label_of_all(found), ORDER, (*before, *about, *behind),
         (*database.address.warnings, *dict.fromkeys(warnings)),

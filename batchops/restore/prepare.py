@@ -10,6 +10,8 @@ from batchops.archive.column_match import Matched, match
 from batchops.archive.contents import Contents, contents, refuse_damage
 from batchops.archive.destination import Destination, open_destination
 from batchops.archive.formats import format_of_name
+from batchops.archive.in_use import reading
+from batchops.archive.pruning import FoundPruned
 from batchops.archive.records import ArchivedTable
 from batchops.db.database import Database
 from batchops.db.signals import run_scope
@@ -41,6 +43,13 @@ def prepare_restore(
 ) -> Iterator[RestoreJob]:  # fmt: skip
     """Read the archive and the database, and yield the job; raise BatchopsError if it cannot be prepared."""
     destination = open_destination(spec.destination)
+    with reading(destination):
+        yield from _prepared(spec, environ, destination, recipe)
+
+
+def _prepared(
+    spec: RestoreSpec, environ: Mapping[str, str], destination: Destination, recipe: RecipeCall
+) -> Iterator[RestoreJob]:  # fmt: skip
     inside = contents(destination)
     refuse_damage(destination, inside)
     with (
@@ -62,7 +71,8 @@ def _prepare(
         order = parents_first(connection, database, find(connection, spec, database, destination, inside))
         found = order.found
         _import_formats(found)
-        work = _work(connection, ledger, order, spec, database)
+        pruned = {part.name: one for one in inside.pruned for part in one.run.segments}
+        work = _work(connection, ledger, order, spec, database, pruned)
         tables = [one.table for one in found if one.table is not None]
         watched = _watched(connection, spec, database, tables[0], server.role) if tables else ()
         plan = plan_of(connection, VERB, spec, database, found, inside, work, watched)
@@ -102,7 +112,8 @@ def _import_formats(found: Sequence[Found]) -> None:
 
 
 def _work(
-    connection: sa.Connection, ledger: Ledger, order: TableOrder, spec: RestoreSpec, database: Database
+    connection: sa.Connection, ledger: Ledger, order: TableOrder, spec: RestoreSpec, database: Database,
+    pruned: Mapping[str, FoundPruned],
 ) -> Work:  # fmt: skip
     """Return the work that is left; all of it if a table is not the one that the last run filled."""
     found, later = order.found, order.later
@@ -121,7 +132,7 @@ def _work(
         another = any(
             _is_other_table(connection, database, one, filled[one.label]) for one in found if one.label in filled
         )
-        return work_of(reading, ledger, key, whole, restart=spec.restart or another)
+        return work_of(reading, ledger, key, whole, restart=spec.restart or another, pruned=pruned)
 
 
 def _is_other_table(connection: sa.Connection, database: Database, found: Found, filled: str | None) -> bool:

@@ -4,12 +4,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 
 from batchops.archive.contents import FoundSegment
-from batchops.errors import IntegrityError
+from batchops.archive.pruning import FoundPruned
+from batchops.errors import IntegrityError, RefusedError
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.resume import ENDS
 from batchops.ledger.run import Run
@@ -67,11 +69,14 @@ def job_key(database_id: str, identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps([database_id, identity], sort_keys=True).encode()).hexdigest()
 
 
-def work_of(connection: sa.Connection, ledger: Ledger, key: str, whole: Work, *, restart: bool) -> Work:
+def work_of(
+    connection: sa.Connection, ledger: Ledger, key: str, whole: Work, *, restart: bool,
+    pruned: Mapping[str, FoundPruned] = MappingProxyType({}),
+) -> Work:  # fmt: skip
     """Return what is left of the `whole` work, after the last run of the job.
 
     A run that stopped is continued. After a run that ended, only segments that were archived since are read. With
-    `restart` all of the work is left.
+    `restart` all of the work is left. `pruned`: the segments that were pruned, by name.
     """
     last = None if ledger.state(connection) != "current" else ledger.latest(connection, key)
     if last is None or restart:
@@ -79,6 +84,13 @@ def work_of(connection: sa.Connection, ledger: Ledger, key: str, whole: Work, *,
     pinned = last.pinned
     by_name = {one.listed.name: one for one in (*whole.segments, *whole.nulled)}
     names, values = pinned["segments"], pinned.get("nulled", [])
+    gone = [name for name in (*names, *values) if name not in by_name and name in pruned]
+    if gone and last.state not in ENDS:
+        raise RefusedError(
+            f"Run {last.run} of this restore stopped before its end, and {pruned[gone[0]]} since.",
+            "--restart --on-conflict skip begins anew with the rows that are still archived.",
+        )
+    names, values = ([name for name in some if name not in gone] for some in (names, values))
     if missing := [name for name in (*names, *values) if name not in by_name]:
         raise IntegrityError(
             f"Run {last.run} of this restore read {missing[0]}, which is not in the archive any more.",

@@ -167,7 +167,7 @@ def test_a_run_without_a_manifest_counts_by_its_records(tmp_path: Path, batchops
 def test_a_later_version_is_not_guessed_at(tmp_path: Path) -> None:
     archived(tmp_path, TABLE, LINES)
     manifest = tmp_path / MANIFEST
-    manifest.write_text(manifest.read_text().replace('"version": 1', '"version": 3', 1))
+    manifest.write_text(manifest.read_text().replace('"version": 1', '"version": 4', 1))
     with pytest.raises(IntegrityError, match="later version"):
         contents(FolderDestination(tmp_path))
 

@@ -75,7 +75,7 @@ CASES = [
     Wrong("drian  ev", 2, 'did you mean "drain"?'),
     Wrong("restor  old", 2, "see `batchops --help`"),
     Wrong("archive  verfy  old", 2, 'did you mean "verify"?'),
-    Wrong("archive  ev  old/", 2, "come list, show, verify, or one table"),
+    Wrong("archive  ev  old/", 2, "come list, prune, query, show, verify, or one table"),
     Wrong("delete  ev", 2, "purge deletes rows: batchops purge TABLE"),
     Wrong("retry", 2, "`batchops queue redrive`"),
     Wrong("queue  status  ev", 2, "`batchops queue show` does that"),

@@ -16,7 +16,7 @@ from tests.documents import HELP
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 COMMANDS = (
-    "", "archive", "archive verify", "archive list", "archive show", "archive query",
+    "", "archive", "archive verify", "archive list", "archive show", "archive query", "archive prune",
     "purge", "backfill", "restore", "check", "drain", "run", "recipe",
     "recipe check", "recipe schema", "recipe new", "completion", "queue", "queue init", "queue show",
     "queue redrive", "relay", "outbox",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from batchops.archive.contents import Contents, FoundSegment, contents, refuse_damage
 from batchops.archive.destination import Destination
+from batchops.archive.in_use import reading
 from batchops.archive.query.engine import Engine
 from batchops.archive.query.readable import Readable, ReadableFile, directly_read, forms
 from batchops.archive.query.tables import QueriedTable, tables_of
@@ -62,6 +63,13 @@ def query(
     `seen` is called with each segment before it is read. Raise UsageError for SQL that is no SELECT or that DuckDB
     refuses, IntegrityError for a segment that is not as it was archived.
     """
+    with reading(destination):
+        yield from _answered(destination, sql, run, seen)
+
+
+def _answered(
+    destination: Destination, sql: str, run: int | None, seen: Callable[[FoundSegment], None]
+) -> Iterator[QueryResult]:  # fmt: skip
     inside = contents(destination)
     refuse_damage(destination, inside)
     tables = _tables(destination, inside, run)

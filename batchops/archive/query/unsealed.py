@@ -10,7 +10,8 @@ from batchops.errors import IntegrityError
 
 
 def left_out(destination: Destination, inside: Contents, run: int | None = None) -> Iterator[str]:
-    """Yield a sentence for the rows of each run that are not sealed, and of each segment that is not decided."""
+    """Yield a sentence for each pruned run, for the rows of each run that are not sealed, and of undecided segments."""
+    yield from map(str, inside.pruned_runs(run))
     for of_run, rows in sorted(unsealed_rows(destination, inside).items()):
         if rows and run in (None, of_run):
             how = "the same archive command seals them"

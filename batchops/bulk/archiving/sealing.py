@@ -81,13 +81,22 @@ class Sealer:
         """Write a manifest of the run's segments that no manifest lists yet."""
         with self.ledger.database.reading() as connection:
             names = [record["name"] for record in spools.records(connection, self.ledger, run)]
-        before = [found.manifest for found in manifests(self.destination) if found.manifest.run == run]
+        found = [*manifests(self.destination)]
+        before = [one.manifest for one in found if one.manifest.run == run]
         listed = {one.name for manifest in before for table in manifest.tables for one in table.segments}
+        pruned = {segment.name: segment for one in found for gone in one.pruned for segment in gone.segments}
         tables: dict[str, tuple[ArchivedTable, list[ListedSegment]]] = {}
         for name in names:
             if name in listed:
                 continue
-            data = self.destination.read(record_name(name))
+            try:
+                data = self.destination.read(record_name(name))
+            except NotFoundError:
+                if name not in pruned:
+                    raise
+                continue
+            if name in pruned and pruned[name].is_record(data):  # it is still to be removed
+                continue
             sidecar = Sidecar.loaded(data)
             own = tables.setdefault(repr(sidecar.table), (sidecar.table, []))
             own[1].extend(

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -380,3 +381,74 @@ def test_copies_stay(small: Database, bucket: Bucket) -> None:
     assert (limited["rows"], done["rows"], ids(small)) == (250, MATCHING, EVERY)
     assert set(bucket.rows().values()) == {1}
     assert verify(bucket, "--against", small.url).code == 0
+
+
+@pytest.fixture
+def two_runs(small: Database, bucket: Bucket) -> Bucket:
+    """A bucket with two runs of an object each, and the records of what was deleted."""
+    for part in ("id <= 1000", "id > 1000"):
+        archive(small, bucket, "--format", "jsonl", where=f"{WHERE} AND {part}")
+    return bucket
+
+
+def pruned(bucket: Bucket, *more: str) -> Result:
+    with bucket.reached():
+        return here("archive", "prune", bucket.url, "--run", "1", "-y", "--json", *more)
+
+
+def test_a_prune_of_a_bucket_that_is_killed_between_any_two_removals(two_runs: Bucket, batchops: Batchops) -> None:
+    """Before the first removal, then after one more each time; what is left is named, and the next prune goes on."""
+    bucket, before = two_runs, two_runs.names()
+    rows = sum(bucket.rows().values())
+    known = {name for name in before if "run-000001" in name or name.endswith("/00000001.json")}
+    steps = 0
+    while True:
+        process = batchops.start("archive", "prune", bucket.url, "--run", "1", "-y", env=bucket.env)
+        removals = 0
+
+        def kill(request: Request, process: Any = process, most: int = 1 + bool(steps)) -> Answer | None:
+            nonlocal removals
+            if not is_removal(request) or b"no-such-object" in request.body:
+                return None
+            removals += 1
+            if removals < most:
+                return None
+            process.kill()
+            return Answer(500)
+
+        bucket.proxy.treat = kill
+        code, out, err = ended(process)
+        bucket.proxy.treat = lambda _: None
+        left = sorted(known & {*bucket.names()})
+        with bucket.reached():
+            verified = here("archive", "verify", bucket.url, "--json")
+        assert (verified.json()["damage"], sorted(verified.json()["half_pruned"])) == ([], left)
+        assert verified.code == (3 if left else 0)
+        steps += 1
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL, (code, out, err)
+    assert steps >= len(known) - 1
+    assert (left, {*before} - {*bucket.names()}) == ([], known)
+    assert rows > sum(bucket.rows().values()) > 0
+
+
+def is_removal(request: Request) -> bool:
+    return request.method == "DELETE" or (request.method == "POST" and "delete" in request.path)
+
+
+ONE_DENIED = b"<DeleteResult><Error><Key>%b</Key><Code>AccessDenied</Code><Message>no</Message></Error></DeleteResult>"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_prune_that_the_store_refuses_changes_nothing(two_runs: Bucket, whole: bool) -> None:
+    before = two_runs.names()
+    each = Answer(200, ONE_DENIED % b"of one/test/no-such-object")
+    answer = refusal(403, "AccessDenied") if whole else each
+    two_runs.proxy.treat = lambda request: answer if is_removal(request) else None
+    done = pruned(two_runs)
+    assert (done.code, two_runs.names()) == (12, before), done
+    assert "s3:DeleteObject" in done.out
+    two_runs.proxy.treat = lambda _: None
+    assert pruned(two_runs).code == 0
+    assert [one for one in two_runs.names() if "run-000001" in one] == []
