@@ -3,7 +3,7 @@
 import errno
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -56,6 +56,9 @@ class Destination(Protocol):
 
     def remove(self, name: str) -> None:
         """Remove a file durably, and its folder if nothing else is in it. It may be gone already."""
+
+    def wait_until(self, given_up: Callable[[], bool]) -> None:
+        """Once `given_up` returns true, raise CutShortError instead of waiting long for an answer."""
 
 
 def open_destination(text: str) -> Destination:
@@ -130,6 +133,9 @@ class FolderDestination:
             if self._staging is None:
                 self._staging = SharedFolder(self.root / STAGING)
             return self._staging.path
+
+    def wait_until(self, given_up: Callable[[], bool]) -> None:
+        """Do nothing: a disk answers, or nobody can interrupt it."""
 
     def remove_staging(self) -> None:
         """Remove the folder of unfinished files, unless it holds one or another run uses it."""

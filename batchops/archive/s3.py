@@ -4,7 +4,7 @@ import mmap
 import re
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 from batchops.archive.aws_environment import settings_of
+from batchops.archive.s3_requests import Requests
 from batchops.archive.segments import sha256_of
 from batchops.archive.staging import StagingFolder
 from batchops.errors import (
@@ -78,6 +79,7 @@ class S3Destination:
         self._settings = settings_of(environ)
         self.underway = False
         """Whether a run has begun to write. From then on an unreachable server is a temporary error."""
+        self._requests = Requests()
         self._folder: StagingFolder | None = None
         self._guard = threading.Lock()
         self._store, self._errors = _store(address, self._settings.options)
@@ -98,10 +100,9 @@ class S3Destination:
 
     def publish(self, path: Path, name: str) -> None:
         """Upload the file, read it back and compare it; then remove the local file."""
-        # The store takes a mapped file without a copy; by the path it would read the whole file into memory.
-        with path.open("rb") as local, mmap.mmap(local.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            mine = sha256_of(local)
-            created = self._put(name, content)
+        with path.open("rb") as file:
+            mine = sha256_of(file)
+        created = self._put(name, path)
         try:
             with self.open(name) as file:
                 same = sha256_of(file) == mine
@@ -117,25 +118,19 @@ class S3Destination:
 
     def read(self, name: str) -> bytes:
         with self._translated(name):
-            return bytes(self._store.get(name).bytes())
+            return self._requests.answer(lambda: bytes(self._store.get(name).bytes()))
 
     def open(self, name: str) -> BinaryIO:
         """Copy the object to a temporary file and open that: formats need to seek."""
-        file = tempfile.TemporaryFile(prefix="batchops-")  # noqa: SIM115  the caller closes it
-        try:
-            with self._translated(name):
-                for part in self._store.get(name).stream(min_chunk_size=PART):
-                    file.write(part)
-        except BaseException:
-            file.close()
-            raise
-        file.seek(0)
-        return cast("BinaryIO", file)
+        with self._translated(name):
+            return self._requests.answer(lambda: self._copied(name))
 
     def names(self, under: str = "") -> Sequence[str]:
         folder = under.rpartition("/")[0]
         with self._translated():
-            found = [str(one["path"]) for page in self._store.list(folder or None) for one in page]
+            found = self._requests.answer(
+                lambda: [str(one["path"]) for page in self._store.list(folder or None) for one in page]
+            )
         return sorted(name for name in found if name.startswith(under))
 
     def staging(self) -> Path:
@@ -151,17 +146,36 @@ class S3Destination:
 
     def remove(self, name: str) -> None:
         with suppress(NotFoundError), self._translated(name):
-            self._store.delete(name)
+            self._requests.answer(lambda: self._store.delete(name))
 
-    def _put(self, name: str, content: bytes | mmap.mmap) -> bool:
+    def wait_until(self, given_up: Callable[[], bool]) -> None:
+        self._requests.given_up = given_up
+
+    def _put(self, name: str, content: bytes | Path) -> bool:
         """Create an object; return False if there is one of that name, perhaps from a try whose answer was lost."""
+
+        def create() -> None:
+            with memoryview(content) if isinstance(content, bytes) else _mapped(content) as view:
+                self._store.put(name, view, mode="create", use_multipart=False)
+
         with self._translated(name):
             try:
-                with memoryview(content) as view:
-                    self._store.put(name, view, mode="create", use_multipart=False)
+                self._requests.answer(create)
             except self._errors.AlreadyExistsError:
                 return False
         return True
+
+    def _copied(self, name: str) -> BinaryIO:
+        """Return a temporary file with what is in the object."""
+        file = tempfile.TemporaryFile(prefix="batchops-")  # noqa: SIM115  the caller closes it
+        try:
+            for part in self._store.get(name).stream(min_chunk_size=PART):
+                file.write(part)
+        except BaseException:
+            file.close()
+            raise
+        file.seek(0)
+        return cast("BinaryIO", file)
 
     def _stored(self, name: str) -> bytes | None:
         with suppress(NotFoundError):
@@ -213,6 +227,13 @@ class S3Destination:
         reason = self._settings.redacted(_reason(text))
         kind = TransientError if self.underway else UnreachableError
         return kind(f"{self.shown}{at} cannot be reached: {reason}.", f"check AWS_ENDPOINT_URL, or {_CHECK}")
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[memoryview]:
+    """Yield a file's bytes as the store takes them without a copy: by the path it would read all into memory."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as map, memoryview(map) as view:
+        yield view
 
 
 def _store(address: BucketAddress, options: Mapping[str, str]) -> tuple[Any, Any]:

@@ -19,7 +19,7 @@ from batchops.bulk.plan.referenced_rows import ExcludedCount, count_excluded
 from batchops.bulk.previous_run import PreviousRun
 from batchops.bulk.replan import ReadMeter, another_strategy, as_before
 from batchops.bulk.rows_left import left_of
-from batchops.bulk.rows_out import OpenOut, RowsOut
+from batchops.bulk.rows_out import OpenOut, RowsOut, RunInHand
 from batchops.bulk.run_events import already_done, ended, started
 from batchops.bulk.shortfall import explained, rejection_causes
 from batchops.bulk.spec import BulkSpec
@@ -127,7 +127,7 @@ def _work(
             begun = time.monotonic()
             job, run = evaluated(job, run, stop)
             stats.seconds = time.monotonic() - begun  # --max-time bounds the list's time too
-            out = job.out.open(job.database, job.ledger, run, held, emitter)
+            out = job.out.open(RunInHand(job.database, job.ledger, run, held, emitter, stop))
             ending, strategy = _changed(job, run, out, heartbeat, control, live, emitter, stop, stats)
             left_out, causes = _left_out(job, ending), rejection_causes(job, run, stats)
             whole = explained(job, run, ending, stats, left_out, causes)

@@ -18,6 +18,7 @@ from batchops.ledger.run import Run
 from batchops.runtime.ending import Ending
 from batchops.runtime.lease import Lease
 from batchops.runtime.refusal import Refusal
+from batchops.runtime.stop import Stop
 
 if TYPE_CHECKING:  # these modules import this one
     from batchops.bulk.plan.analysis import RunStrategy
@@ -36,6 +37,18 @@ class Preparing:
     spec: BulkSpec
     found: "Inspection"
     route: "RunStrategy"
+
+
+@dataclass(frozen=True)
+class RunInHand:
+    """A run whose rows are about to go, and what it works with."""
+
+    database: Database
+    ledger: Ledger
+    run: Run
+    held: Lease
+    emit: Emit
+    stop: Stop
 
 
 class OpenOut(Protocol):
@@ -69,7 +82,7 @@ class RowsOut(Protocol):
     def pinned(self) -> dict[str, Any]:
         """What the ledger keeps for the process that continues the run."""
 
-    def open(self, database: Database, ledger: Ledger, run: Run, held: Lease, emit: Emit) -> OpenOut:
+    def open(self, of: RunInHand) -> OpenOut:
         """Begin, once the run is in the ledger; BatchopsError if that is impossible."""
 
 
@@ -81,8 +94,8 @@ class _InPlace:
     warnings: tuple[str, ...] = ()
     pinned: dict[str, Any] = {}  # noqa: RUF012  nobody writes to it
 
-    def open(self, database: Database, ledger: Ledger, run: Run, held: Lease, emit: Emit) -> OpenOut:  # noqa: ARG002
-        return _Unmoved(database)
+    def open(self, of: RunInHand) -> OpenOut:
+        return _Unmoved(of.database)
 
 
 class _Unmoved:

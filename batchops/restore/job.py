@@ -120,6 +120,7 @@ def _work(
     try:
         emitter(_started(job, row))
         job.database.underway = True
+        job.destination.wait_until(lambda: stop.at_once)
         pacing = Pacing(target=job.spec.target_time.total_seconds(), fixed=job.spec.batch_size)
         live = live_of(job.spec, pacing, several=False)
         heartbeat = Heartbeat(job.ledger, held, stop, emitter.threads, sample=sampler)

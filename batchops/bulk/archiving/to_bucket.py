@@ -1,7 +1,7 @@
 """An archive in a bucket: segments are uploaded first, then their rows deleted as far as nobody has changed them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,15 @@ from batchops.bulk.archiving.whole_families import WholeFamilies
 from batchops.bulk.children.taken import ChildrenOfRun
 from batchops.bulk.execution import Execution
 from batchops.bulk.operations import Operation
+from batchops.bulk.rows_out import RunInHand
 from batchops.bulk.strategies.strategy import Strategy
 from batchops.db.database import Database
 from batchops.errors import BatchopsError, Exit
 from batchops.events import Emit, Failure
 from batchops.finished_details import Archived
 from batchops.ledger import spools
-from batchops.ledger.ledger import Ledger
 from batchops.ledger.run import Run
 from batchops.runtime.ending import Ending, ending_of
-from batchops.runtime.lease import Lease
 from batchops.runtime.refusal import Refusal
 from batchops.runtime.retry import retrying
 
@@ -57,16 +56,17 @@ class BucketArchive:
     retry_seconds: float
     pinned: dict[str, Any]
 
-    def open(self, database: Database, ledger: Ledger, run: Run, held: Lease, emit: Emit) -> "OpenBucket":
+    def open(self, of: RunInHand) -> "OpenBucket":
         """Claim the bucket, and settle what earlier processes left."""
         self.destination.underway = True
-        with ledger.database.reading() as connection:
-            database_id = ledger.database_id(connection)
-        owner = DestinationOwner(database_id, "", database.address.name, self.server)
-        about = self.about | {"database": asdict(owner), "started": run.started_at}
+        self.destination.wait_until(lambda: of.stop.at_once)
+        with of.ledger.database.reading() as connection:
+            database_id = of.ledger.database_id(connection)
+        owner = DestinationOwner(database_id, "", of.database.address.name, self.server)
+        about = self.about | {"database": asdict(owner), "started": of.run.started_at}
         drafts = Drafts(Path(), self.destination)  # it has no spools of its own
-        sealer = Sealer(ledger, held, self.destination, drafts, about)
-        opened = OpenBucket(self, sealer, database, run, emit)
+        sealer = Sealer(of.ledger, of.held, self.destination, drafts, about)
+        opened = OpenBucket(self, sealer, of.database, of.run, of.emit)
         retrying(self.retry_seconds, lambda: claim(self.destination, owner))
         retrying(self.retry_seconds, opened.settle_left)
         return opened
@@ -112,10 +112,11 @@ class OpenBucket:
             if ending.error is not None and ending.exit not in (Exit.DONE, Exit.INCOMPLETE):
                 return ending
             failed = ending_of(error)
-            assert failed.error is not None
-            message = f"Rows are archived, but the bucket does not say yet which: {failed.error.message}"
-            hint = failed.error.hint or "run the same command again: it completes the archive."
-            return Ending(failed.reason, failed.exit, Failure(failed.error.code, message, hint))
+            if ending.reason == "signal":
+                failed = replace(failed, reason=ending.reason, exit=ending.exit)
+            message = f"Rows are archived, but the bucket does not say yet which: {error.message}"
+            hint = error.hint or "run the same command again: it completes the archive."
+            return replace(failed, error=Failure(error.reason, message, hint))
         return ending
 
     def archived(self) -> Archived:

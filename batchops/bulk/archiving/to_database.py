@@ -14,6 +14,7 @@ from batchops.bulk.archiving.same_columns import refuse_other_columns
 from batchops.bulk.execution import DirectExecution, Execution
 from batchops.bulk.operations import Operation, Statement
 from batchops.bulk.operations.copy import Copy
+from batchops.bulk.rows_out import RunInHand
 from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.db.database import Database, connect
 from batchops.db.exact_columns import ExactColumn
@@ -24,12 +25,9 @@ from batchops.db.sessions import Timeouts
 from batchops.db.table import Table, quoted
 from batchops.db.urls import DatabaseAddress
 from batchops.errors import RowRefusedError
-from batchops.events import Emit
 from batchops.finished_details import Archived
-from batchops.ledger.ledger import Ledger
-from batchops.ledger.run import Run, Worker
+from batchops.ledger.run import Worker
 from batchops.runtime.ending import Ending
-from batchops.runtime.lease import Lease
 from batchops.runtime.refusal import Refusal
 
 Brought = dict[bytes, bytes]
@@ -56,9 +54,9 @@ class DatabaseArchive:
     warnings: tuple[str, ...]
     pinned: dict[str, Any] = field(default_factory=dict)
 
-    def open(self, database: Database, ledger: Ledger, run: Run, held: Lease, emit: Emit) -> "OpenDatabase":  # noqa: ARG002
+    def open(self, of: RunInHand) -> "OpenDatabase":
         """Return the open archive; connections to the other database open with the first batch."""
-        return OpenDatabase(self, database)
+        return OpenDatabase(self, of.database)
 
 
 class OpenDatabase:

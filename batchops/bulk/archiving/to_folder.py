@@ -18,17 +18,16 @@ from batchops.bulk.archiving.sealing import Sealer
 from batchops.bulk.archiving.spooling import SpoolExecution, Spooling, cannot_write
 from batchops.bulk.execution import Execution
 from batchops.bulk.operations import Operation
+from batchops.bulk.rows_out import RunInHand
 from batchops.bulk.strategies.strategy import Strategy
 from batchops.db.database import Database
 from batchops.errors import BatchopsError, Exit, NotFoundError, UsageError
-from batchops.events import Emit, Failure
+from batchops.events import Failure
 from batchops.finished_details import Archived
 from batchops.ledger import spools
-from batchops.ledger.ledger import Ledger
 from batchops.ledger.run import Run
 from batchops.ledger.spools import Spool
 from batchops.runtime.ending import Ending, ending_of
-from batchops.runtime.lease import Lease
 from batchops.runtime.refusal import Refusal
 from batchops.runtime.retry import retrying
 
@@ -56,21 +55,21 @@ class FolderArchive:
     pinned: dict[str, Any]
     """What the process that continues the run must know."""
 
-    def open(self, database: Database, ledger: Ledger, run: Run, held: Lease, emit: Emit) -> "OpenFolder":  # noqa: ARG002
+    def open(self, of: RunInHand) -> "OpenFolder":
         """Claim the folder, and return the open archive."""
         folder, destination = self.path / FOLDER, FolderDestination(self.path)
-        with ledger.database.reading() as connection:
-            database_id = ledger.database_id(connection)
-        owner = DestinationOwner(database_id, this_host(), database.address.name, self.server)
+        with of.ledger.database.reading() as connection:
+            database_id = of.ledger.database_id(connection)
+        owner = DestinationOwner(database_id, this_host(), of.database.address.name, self.server)
         try:
             make_folder(self.path)
             claim(destination, owner)
             make_folder(folder)
         except OSError as error:
             raise cannot_write(self.path, error) from error
-        about = self.about | {"database": asdict(owner), "started": run.started_at}
-        sealer = Sealer(ledger, held, destination, Drafts(folder, destination), about)
-        return OpenFolder(self, destination, sealer, database, run)
+        about = self.about | {"database": asdict(owner), "started": of.run.started_at}
+        sealer = Sealer(of.ledger, of.held, destination, Drafts(folder, destination), about)
+        return OpenFolder(self, destination, sealer, of.database, of.run)
 
 
 class OpenFolder:

@@ -13,7 +13,7 @@ from batchops.bulk.archiving.spec import ArchiveSpec
 from batchops.bulk.archiving.target import OwnTable
 from batchops.bulk.execution import DirectExecution, Execution
 from batchops.bulk.operations import Operation, Statement
-from batchops.bulk.rows_out import Preparing
+from batchops.bulk.rows_out import Preparing, RunInHand
 from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.db.database import Database
 from batchops.db.exact_columns import ExactColumn
@@ -21,12 +21,9 @@ from batchops.db.lookup import find_table
 from batchops.db.row_lines import lines_of
 from batchops.db.table import Table, quoted
 from batchops.errors import IntegrityError, NotFoundError, RowRefusedError, TransientError, UsageError
-from batchops.events import Emit
 from batchops.finished_details import Archived
-from batchops.ledger.ledger import Ledger
-from batchops.ledger.run import Run, Worker
+from batchops.ledger.run import Worker
 from batchops.runtime.ending import Ending
-from batchops.runtime.lease import Lease
 from batchops.runtime.refusal import Refusal
 
 _OTHER_CONTENT = "its key is there already with other content, or is NULL"
@@ -50,9 +47,9 @@ class TableArchive:
     warnings: tuple[str, ...]
     pinned: dict[str, Any] = field(default_factory=dict)
 
-    def open(self, database: Database, ledger: Ledger, run: Run, held: Lease, emit: Emit) -> "OpenTable":  # noqa: ARG002
+    def open(self, of: RunInHand) -> "OpenTable":
         """Return the open archive; nothing has to be prepared."""
-        return OpenTable(self, database)
+        return OpenTable(self, of.database)
 
 
 class OpenTable:
