@@ -361,8 +361,9 @@ def test_the_order_holds_while_relays_come_end_die_and_freeze(
     args = ("--to", f"file:{tmp_path}/out", "--lease", "1s", "--batch-size", "10")
     crowd = Crowd(batchops, database, deeds, *args)
     with crowd.while_working(2.0 if full else 0.3):
-        while not set(deeds) <= set(crowd.happened):
-            write(database, plan)
+        write(database, plan)
+        while not set(deeds) <= set(crowd.happened):  # few more: a slow machine has enough to send
+            write(database, Writing(200, plan.aggregates, delay=0.06))
         until_sent(database)
     found = verdict(database, in_file(tmp_path / "out"))
     crowd.end()
