@@ -125,7 +125,10 @@ def _segments(one: FoundManifest) -> Iterator[FoundSegment]:
 
 
 def _read_sidecar(destination: Destination, name: str, found: Contents, there: set[str]) -> None:
-    data, deleted = destination.read(name), None
+    try:
+        data, deleted = destination.read(name), None
+    except NotFoundError:  # it was pruned since the files were listed
+        return
     try:
         sidecar = Sidecar.loaded(data)
         if sidecar.deleted_by in there:

@@ -3,6 +3,7 @@
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict
 from itertools import chain, islice
 from typing import TYPE_CHECKING
@@ -60,13 +61,19 @@ def command(dest: str, sql: str, run: int | None, output: str | None, as_json_do
     with query(destination, sql, run, progress) as result:
         for note in result.notes:
             click.echo(f"note: {visible(note)}", err=True)
-        kind = "json" if as_json_document else output or ("table" if sys.stdout.isatty() else "csv")
-        if kind == "json":
-            _print_document(destination, result)
-        elif kind == "csv":
-            _print_csv(result)
-        else:
-            _print_table(result)
+        with suppress(BrokenPipeError):  # whoever reads has read enough
+            _print(destination, result, "json" if as_json_document else output)
+
+
+def _print(destination: Destination, result: "QueryResult", output: str | None) -> None:
+    kind = output or ("table" if sys.stdout.isatty() else "csv")
+    if kind == "json":
+        _print_document(destination, result)
+    elif kind == "csv":
+        _print_csv(result)
+    else:
+        _print_table(result)
+    sys.stdout.flush()
 
 
 def _print_document(destination: Destination, result: "QueryResult") -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from batchops.archive.contents import contents
 from batchops.archive.destination import FolderDestination
 from batchops.archive.formats import SegmentFormat
 from batchops.archive.in_use import reading
-from batchops.archive.manifest import Manifest, append_manifest
+from batchops.archive.manifest import Manifest, append_manifest, manifests
 from batchops.archive.prune import plan_prune, prune
 from batchops.archive.records import ArchivedTable
 from batchops.archive.spool import SpoolWriter
@@ -256,3 +256,25 @@ def test_bad_input(root: Path, tmp_path: Path, batchops: Batchops) -> None:
     (root / "manifests/00000002.json").unlink()
     with pytest.raises(IntegrityError):
         library.archive_prune(root, run=1)
+
+
+def test_a_manifest_that_is_pruned_while_another_is_written(root: Path) -> None:
+    """The writer's listing names it as the last one, or as one of several, and it is gone when the writer reads it."""
+
+    class Late(FolderDestination):
+        listed: Sequence[str] = ()
+
+        def names(self, under: str = "") -> Sequence[str]:
+            found, self.listed = self.listed or super().names(under), ()
+            return found
+
+    late = Late(root)
+    late.listed = late.names("manifests/")
+    library.archive_prune(root, run=4)
+    assert append_manifest(late, Manifest(9, ())) == 6
+    late.listed = late.names("manifests/")
+    library.archive_prune(root, run=2)
+    assert [one.number for one in manifests(late)] == [1, 3, 5, 6]
+    late.listed = [*late.names(), "manifests/00000002.json", "t/run-000002/000001.parquet.json"]
+    assert contents(late).damage == []
+    assert verify(FolderDestination(root)).damage == ()

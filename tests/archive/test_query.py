@@ -1,5 +1,6 @@
 """SQL over archives without a database: types, names, runs, what is left out, and what a query may not do."""
 
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,17 +15,19 @@ import batchops as library
 from batchops.archive.deleted import DeletedRows
 from batchops.archive.destination import FolderDestination
 from batchops.archive.formats import SegmentFormat
-from batchops.archive.layout import deleted_name
+from batchops.archive.layout import deleted_name, record_name, segment_name
 from batchops.archive.lines import digest_of
 from batchops.archive.manifest import Manifest, TableSegments, append_manifest, listed_of
 from batchops.archive.ownership import claim
-from batchops.archive.records import ArchivedTable
+from batchops.archive.records import ArchivedTable, Sidecar
+from batchops.archive.segments import write_segment
 from batchops.archive.spool import SpoolWriter
 from batchops.db.exact_columns import ExactColumn, ExactKind
 from batchops.db.exact_text import block_of, line_of
 from batchops.errors import IntegrityError, NotFoundError, UsageError
 from tests.archive.made import OWNER, archived, sealed
 from tests.command import Batchops, Result
+from tests.waiting import ended, until
 
 FORMATS = [SegmentFormat(), *(SegmentFormat(name, way) for name in ("jsonl", "csv") for way in ("zstd", "gzip"))]
 TABLE = ArchivedTable(
@@ -320,3 +323,39 @@ def test_what_is_not_there(tmp_path: Path, batchops: Batchops) -> None:
         done = batchops("archive", "query", tmp_path, SHOP)
     assert (done.code, done.err.splitlines()[0]) == (2, "error: A query needs duckdb, which is not installed.")
     assert "pip install 'batchops[query]'" in done.err
+
+
+ENDLESS = "SELECT count(*) FROM range(100000000000), range(1000000), shop.orders"
+
+
+def test_it_can_be_interrupted(tmp_path: Path, batchops: Batchops) -> None:
+    archived(tmp_path / "archive", TABLE, LINES)
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    process = batchops.start("archive", "query", tmp_path / "archive", ENDLESS, env={"TMPDIR": str(folder)})
+    until(lambda: [*folder.rglob("1.parquet")])
+    process.send_signal(signal.SIGINT)
+    code, out, err = ended(process)
+    assert (code, out, err.strip()) == (130, "", "error: Interrupted."), err
+    assert [*folder.iterdir()] == []
+
+
+def test_its_reader_may_go_away(tmp_path: Path, batchops: Batchops) -> None:
+    archived(tmp_path, TABLE, LINES)
+    process = batchops.start("archive", "query", tmp_path, "SELECT range FROM range(10000000)")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "range\n"
+    process.stdout.close()
+    assert (process.wait(), process.stderr and process.stderr.read()) == (0, "")
+
+
+def test_undecided_rows_are_left_out(tmp_path: Path) -> None:
+    """Of a segment whose run crashed before it recorded what it had deleted."""
+    destination = archived(tmp_path, TABLE, LINES)
+    name = segment_name(TABLE.label, 2, 1, FORMATS[0])
+    record = write_segment([b"9\tx\t1.00"], TABLE.columns, FORMATS[0], destination.staging() / "x", TABLE.key)
+    destination.publish(destination.staging() / "x", name)
+    destination.create(record_name(name), Sidecar(name, 2, TABLE, record, deleted_by=deleted_name(name)).dumped())
+    assert asked(tmp_path, SHOP) == [(4, "0.00")]
+    assert f"1 rows in {name} are left out" in notes(tmp_path, SHOP)[0]
+    assert asked(tmp_path, SHOP, run=2) == [(0, None)]

@@ -1,6 +1,7 @@
 """The DuckDB of a query: a database in memory that reads the files of its views, and nothing else."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ class Engine:
             ) from error
         self._duckdb: Any = duckdb
         self._connection: Any = duckdb.connect(":memory:", config=_CONFIG)
+        self._thread = ThreadPoolExecutor(1, "batchops-query")
         paths = ", ".join(literal(str(path)) for path in readable)
         for setting in (
             "TimeZone = 'UTC'",
@@ -47,7 +49,7 @@ class Engine:
     def define(self, statement: str) -> None:
         """Execute a statement of ours."""
         with self._translated():
-            self._connection.execute(statement)
+            self._apart(lambda: self._connection.execute(statement))
 
     def checked(self, sql: str) -> str:
         """Return the one SELECT that the text is; raise UsageError for anything else."""
@@ -66,32 +68,38 @@ class Engine:
     def columns(self, select: str) -> list[tuple[str, str]]:
         """Return the names and types of the columns that the SELECT returns, without executing it."""
         with self._translated():
-            found = self._connection.sql(select)
+            found = self._apart(lambda: self._connection.sql(select))
             return [(str(name), str(type)) for name, type in zip(found.columns, found.types, strict=True)]
 
     def rows(self, select: str, values: Sequence[str]) -> Iterator[tuple[str | None, ...]]:
         """Yield the rows of the SELECT; `values` are expressions over its columns `#1`, `#2` … that return texts."""
         with self._translated():
-            result = self._connection.execute(f"SELECT {', '.join(values)} FROM (\n{select}\n) AS result")
-            while found := result.fetchmany(_AT_A_TIME):
+            statement = f"SELECT {', '.join(values)} FROM (\n{select}\n) AS result"
+            result = self._apart(lambda: self._connection.execute(statement))
+            while found := self._apart(lambda: result.fetchmany(_AT_A_TIME)):
                 yield from found
 
     def close(self) -> None:
         """End the connection."""
         with suppress(self._duckdb.Error):
             self._connection.close()
+        self._thread.shutdown()
+
+    def _apart(self, work: Callable[[], Any]) -> Any:
+        """Return what the work returns, and let Ctrl-C interrupt it: DuckDB would not notice in the main thread."""
+        doing = self._thread.submit(work)
+        try:
+            return doing.result()
+        except KeyboardInterrupt:
+            self._connection.interrupt()
+            wait([doing])
+            raise
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         duckdb = self._duckdb
         try:
             yield
-        except duckdb.InterruptException as error:
-            raise KeyboardInterrupt from error
-        except RuntimeError as error:
-            if "interrupted" in str(error).lower():
-                raise KeyboardInterrupt from error
-            raise
         except duckdb.OutOfMemoryException as error:
             raise BatchopsError(
                 f"DuckDB: {_line(error)}", "select fewer columns or rows; TMPDIR needs space."
