@@ -59,6 +59,8 @@ class Database:
         else:
             self._decide_at_connect(variant)
         self._at_work: set[Any] = set()
+        self.others: list[Database] = []
+        """The databases that the same run works with: their statements are cancelled with those of this one."""
         self.commit_times = CommitTimes()
         self._guard = threading.Lock()
         self._in_thread = threading.local()
@@ -176,6 +178,8 @@ class Database:
             # Each driver has its own errors for a session that is closed, or a server that does not answer.
             with suppress(Exception):
                 self._backend.sessions.cancel(driver_connection, self.engine)
+        for other in self.others:
+            other.cancel()
 
     def sessions_at_work(self) -> frozenset[int]:
         """Return the server's numbers of the sessions whose connections are in use now."""

@@ -22,6 +22,7 @@ def open_ledger(
         yield Ledger(target, schema, inside=True)
         return
     with ledger_elsewhere(where, schema, environ, workers) as ledger:
+        target.others.append(ledger.database)
         yield ledger
 
 

@@ -66,6 +66,7 @@ class OpenDatabase:
         self._archive = archive
         self._database = database
         self._other = connect(archive.address, archive.timeouts, archive.workers)
+        database.others.append(self._other)
 
     def found_by(self, strategy: Strategy) -> Strategy:
         """Return the strategy unchanged: rows are archived in the batches that it finds."""

@@ -116,6 +116,25 @@ def test_nobody_waits_here_while_rows_are_inserted_there(
     assert {row for row in left if row[1] < 4} <= {(0, 0, 9)}
 
 
+def test_a_statement_that_waits_there_is_cancelled_with_the_run(
+    sqlite: Database, postgresql: Database, batchops: Batchops
+) -> None:
+    make(sqlite)
+    postgresql.script(TABLE)
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with postgresql.engine.begin() as blocker:
+        blocker.exec_driver_sql("LOCK TABLE old IN EXCLUSIVE MODE")
+        process = batchops.start(
+            "archive", "t", "--url", sqlite.url, "--where", WHERE, "--to", "env:OTHER_URL#old", "-y",
+            "--lock-timeout", "20min", "--statement-timeout", "20min", "--grace", "1s",
+            env={"OTHER_URL": postgresql.url},
+        )  # fmt: skip
+        until(lambda: postgresql.scalar(waiting) > 0, process)
+        process.send_signal(signal.SIGTERM)
+        assert ended(process).code == 143
+    assert (sqlite.scalar("SELECT count(*) FROM t"), postgresql.scalar("SELECT count(*) FROM old")) == (ROWS, 0)
+
+
 @pytest.mark.full
 @pytest.mark.timeout(900)
 def test_kills(batchops: Batchops, pair: Pair) -> None:
