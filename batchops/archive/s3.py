@@ -39,6 +39,7 @@ _STATUS_OF = {"AccessDenied": "403", "InternalError": "500", "SlowDown": "503"}
 _MESSAGE = re.compile(r"<Message>\s*([^<]*?)\s*</Message>")
 _STATUS = re.compile(r"status code: (\d{3})")
 _REASON = re.compile(r"(?:HTTP error|Generic \S+ error|error): (.+)")
+_TIMED_OUT = "kind: Timeout"
 _CREDENTIALS = frozenset(
     ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "InvalidClientTokenId",
      "AuthFailure", "TokenRefreshRequired")
@@ -224,8 +225,13 @@ class S3Destination:
             )
         if status:
             return TransientError(f"{self.shown}: the store answers {why}.", "try again later.")
-        reason = self._settings.redacted(_reason(text))
         kind = TransientError if self.underway else UnreachableError
+        if _TIMED_OUT in text:
+            return kind(
+                f"{self.shown}{at} does not answer in time (a transfer has {ANSWER_SECONDS} s).",
+                "look at the store and the network; a smaller --segment-size needs less time.",
+            )
+        reason = self._settings.redacted(_reason(text))
         return kind(f"{self.shown}{at} cannot be reached: {reason}.", f"check AWS_ENDPOINT_URL, or {_CHECK}")
 
 

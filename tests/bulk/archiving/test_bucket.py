@@ -278,6 +278,16 @@ def test_a_store_that_fails_for_a_while_is_waited_for(small: Database, bucket: B
     assert "the store answers SlowDown" in busy.err
 
 
+def test_a_transfer_that_takes_too_long_says_what_needs_less(small: Database, bucket: Bucket) -> None:
+    over = threading.Event()
+    at_each(bucket, "PUT", SEGMENT, lambda _: over.wait(60) and None)
+    with patch("batchops.archive.s3.ANSWER_SECONDS", 1), patch("batchops.archive.s3.RETRIES", 0):
+        done = archive(small, bucket, "--format", "jsonl", "--retry-timeout", "100ms", code=75)
+    over.set()
+    assert "smaller --segment-size" in done.err, done
+    assert ids(small) == EVERY
+
+
 def test_a_restore_waits_for_a_store_that_fails_for_a_while(small: Database, bucket: Bucket) -> None:
     """Each file fails to be read at first: the first one, and one that is read while its forerunner is written."""
     for where in ("kind < 2", WHERE):
