@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -78,16 +78,29 @@ class Registry:
             for r in connection.execute(query.order_by(columns.since, columns.relay))
         ]
 
-    def remove_gone(self, connection: sa.Connection, relays: Sequence[Registered]) -> list[Registered]:
-        """Remove the relays that are gone, which fences them, and return the others."""
+    def remove_gone(
+        self, connection: sa.Connection, relays: Sequence[Registered], *, wait: bool = True
+    ) -> list[Registered]:  # fmt: skip
+        """Remove the relays that are gone, which fences them, and return the others.
+
+        A relay that is in a transaction, perhaps frozen in it, cannot be removed before that ends. Unless told to
+        `wait` for it, return it as one that gets no further shard.
+        """
         live = []
         for one in relays:
             removal = sa.delete(self._relays).where(*self._is(one.relay))
             if not one.owner.gone():  # it may have renewed its lease since it was read
                 removal = removal.where(self._relays.c.lease_until <= self._epoch())
-            if not one.gone or connection.execute(removal).rowcount == 0:
+            if one.gone and not wait and not self._free(connection, one.relay):
+                live.append(replace(one, stays=False))
+            elif not one.gone or connection.execute(removal).rowcount == 0:
                 live.append(one)
         return live
+
+    def _free(self, connection: sa.Connection, relay: str) -> bool:
+        """Whether no other transaction has locked the row of a relay, which this one locks."""
+        query = sa.select(self._relays.c.relay).where(*self._is(relay)).with_for_update(skip_locked=True)
+        return connection.execute(query).first() is not None
 
     def register(self, connection: sa.Connection, member: Member, shards: int, seconds: float) -> bool:
         """Add this process's relay with a lease; always True, as for a lease that was renewed."""

@@ -70,7 +70,9 @@ class Shards:
         with self._database.transaction() as connection:
             before = self._registry.locked(connection)
             there = self._registry.relays(connection)
-            others = self._registry.remove_gone(connection, [one for one in there if one.relay != self._me.relay])
+            others = [one for one in there if one.relay != self._me.relay]
+            # One that stays looks again soon. It goes on with its own shards while another is frozen.
+            others = self._registry.remove_gone(connection, others, wait=not self._me.stays)
             before = self._with_layout(connection, before, others)
             self._renew_or_register(connection)
             live = [*(one.member for one in others), self._me]

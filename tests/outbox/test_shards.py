@@ -169,6 +169,20 @@ def test_a_lease_renewed_since_it_was_read_is_not_taken_over(relays: Relays) -> 
         assert registry.remove_gone(connection, seen) == seen
 
 
+@pytest.mark.parametrize("database", ["postgresql", "mariadb"], indirect=True)
+def test_a_relay_frozen_in_a_transaction_keeps_its_shards_and_stops_no_other(relays: Relays) -> None:
+    frozen, other = relays.one(), relays.one()
+    for one in (frozen, other) * 3:
+        turned(one)
+    assert (len(frozen.mine), len(other.mine)) == (2, 2)
+    relays.expire()
+    with relays.database.transaction() as connection:
+        frozen.prove(connection)  # it marks sent events, and is frozen
+        assert (turned(other), turned(other)) == (2, 2)
+    relays.expire()
+    assert turned(other) == 4
+
+
 def test_another_number_of_shards_is_refused_until_the_others_have_ended(relays: Relays) -> None:
     with relays.one(4).heartbeat(Threads(print, print), lambda: None):
         wide = relays.one(4)
