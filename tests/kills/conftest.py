@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.bulk.archiving.bucket import Bucket
-from tests.kills.places import SEGMENT, Folder, OtherTable, Place, Store
+from tests.kills.places import Folder, OtherTable, Place, Store
 from tests.services.database import Database
 from tests.services.http_proxy import HttpProxy
 from tests.services.s3 import new_bucket
 from tests.services.server import Server
 
-NewPlace = Callable[..., Place]
+NewPlace = Callable[[Database, str], Place]
 
 
 @pytest.fixture
@@ -32,11 +32,11 @@ def empty_bucket(service: Callable[[str], Server]) -> Iterator[Callable[[], Buck
 def new_place(empty_bucket: Callable[[], Bucket], tmp_path: Path) -> NewPlace:
     """Makes a destination by its name."""
 
-    def new_place(database: Database, name: str, segment: str = SEGMENT) -> Place:
+    def new_place(database: Database, name: str) -> Place:
         if name == "same":
             return OtherTable().made(database)
         if name.startswith("s3-"):
-            return Store(empty_bucket(), name.removeprefix("s3-"), segment)
-        return Folder(tmp_path / "archive", name, segment)
+            return Store(empty_bucket(), name.removeprefix("s3-"))
+        return Folder(tmp_path / "archive", name)
 
     return new_place

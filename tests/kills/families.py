@@ -15,9 +15,6 @@ from tests.services.database import Database
 ROWS_EACH = 38
 """Rows of all tables for one customer; half of them go."""
 
-SEGMENT = "64KiB"
-"""A bucket's run deletes rows once a segment of each table is uploaded, and each process is to delete some."""
-
 
 def archived_under_kills(
     batchops: Batchops, database: Database, place: Folder | Store, workers: str, size: Size, figures: Figures

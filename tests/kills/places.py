@@ -18,8 +18,8 @@ from tests.command import Batchops
 from tests.kills.rows import TYPES, Compared, lines
 from tests.services.database import Database
 
-SEGMENT = "256KiB"
-"""So small that kills fall between, and into, the making of many segments."""
+SEGMENT = ("--segment-size", "64KiB")
+"""The smallest: kills fall into the making of many files, and each process of a bucket gets to delete rows."""
 _READ = {
     "parquet": "read_parquet($1)", "jsonl": "read_json($1, format='newline_delimited')",
     "csv": "read_csv($1, header=true)",
@@ -51,12 +51,11 @@ class Folder:
 
     path: Path
     format: str
-    segment: str = SEGMENT
     env: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def words(self) -> tuple[str, ...]:
-        return ("--to", f"{self.path}/", "--format", self.format, "--segment-size", self.segment)
+        return ("--to", f"{self.path}/", "--format", self.format, *SEGMENT)
 
     def lines(self, database: Database) -> Counter[bytes]:  # noqa: ARG002
         return Counter(archived.lines_in(self.path))
@@ -96,11 +95,10 @@ class Store:
 
     bucket: Bucket
     format: str
-    segment: str = SEGMENT
 
     @property
     def words(self) -> tuple[str, ...]:
-        return ("--to", self.bucket.url, "--format", self.format, "--segment-size", self.segment)
+        return ("--to", self.bucket.url, "--format", self.format, *SEGMENT)
 
     @property
     def env(self) -> Mapping[str, str]:

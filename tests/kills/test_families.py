@@ -6,7 +6,7 @@ from tests.command import Batchops
 from tests.conftest import NewDatabase
 from tests.figures import Figures
 from tests.kills.conftest import NewPlace
-from tests.kills.families import SEGMENT, archived_under_kills
+from tests.kills.families import archived_under_kills
 from tests.kills.killing import CASES, LARGE
 from tests.kills.places import Folder, Store
 
@@ -19,6 +19,6 @@ def test_kills(
     way: str,
 ) -> None:  # fmt: skip
     database = new_database(name)
-    place = new_place(database, way, SEGMENT)
+    place = new_place(database, way)
     assert isinstance(place, Folder | Store)
     archived_under_kills(batchops, database, place, workers, LARGE, figures)
