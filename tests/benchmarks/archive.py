@@ -1,6 +1,6 @@
 """`archive` beside loops by hand: rows returned, written and synced in as many batches; INSERT … SELECT and DELETE.
 
-On PostgreSQL also `restore` beside COPY, and the shortest loop that moves rows to another table in as many batches.
+Also the shortest loop that moves rows to another table in as many batches; on PostgreSQL `restore` beside COPY.
 """
 
 import os
@@ -38,8 +38,7 @@ def measure(opened: Open, wanted: Namespace) -> bool:
             Side("archive, table", lambda: _moved(database, "--batch-size", str(size))),
             Side("archive, table, its own pace", lambda: _moved(database)),
         ]
-        if database.name == "postgresql":
-            tables.append(Side("loop by hand, by blocks", lambda: _moved_by_hand(database, size, rows)))
+        tables.append(Side("loop by hand", lambda: _moved_by_hand(database, size, rows)))
         both = Side("INSERT … SELECT + DELETE", lambda: _two_statements(database))
         pairs = [("files", loop, files), ("another table", both, tables)]
         if isinstance(database, MariaDB):
@@ -139,9 +138,11 @@ def _two_statements(database: Database) -> Timing:
 
 
 def _moved_by_hand(database: Database, size: int, rows: int) -> Timing:
-    """Each range of blocks: INSERT of what DELETE returns, COMMIT; nothing is checked or kept."""
+    """Each range: INSERT and DELETE, COMMIT; nothing is checked or kept. On PostgreSQL by blocks, else by keys."""
     _make_table(database)
     with closing(database.connect()) as connection:
+        if database.name != "postgresql":
+            return _moved_by_keys(connection, size, rows)
         blocks = connection.execute("SELECT pg_relation_size('events') / 8192").fetchone()[0]
         step, begun, gone = max(1, blocks * 2 * size // rows), time.monotonic(), 0
         for low in range(0, blocks, step):
@@ -151,6 +152,17 @@ def _moved_by_hand(database: Database, size: int, rows: int) -> Timing:
             gone += _run(connection, f"WITH gone AS ({delete}) INSERT INTO events_old SELECT * FROM gone")
             connection.commit()
         return Timing(time.monotonic() - begun, gone, f"{-(-blocks // step)} batches")
+
+
+def _moved_by_keys(connection: Any, size: int, rows: int) -> Timing:
+    begun, gone, batches = time.monotonic(), 0, 0
+    for low in range(0, rows, 2 * size):
+        window = f"id > {low} AND id <= {low + 2 * size} AND {HALF}"
+        _run(connection, f"INSERT INTO events_old SELECT * FROM events WHERE {window}")
+        gone += _run(connection, f"DELETE FROM events WHERE {window}")
+        connection.commit()
+        batches += 1
+    return Timing(time.monotonic() - begun, gone, f"{batches} batches")
 
 
 def _run(connection: Any, sql: str) -> int:
