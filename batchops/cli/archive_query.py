@@ -80,7 +80,7 @@ def _print_document(destination: Destination, result: "QueryResult") -> None:
     """Print the document once all of its rows are there: an error is a document of its own."""
     with tempfile.SpooledTemporaryFile(_KEPT, "w+", encoding="ascii") as kept:
         columns = [asdict(column) for column in result.columns]
-        head = as_json({"destination": destination.shown, "columns": columns, "notes": [*result.notes]})
+        head = as_json({"destination": destination.shown, "exit": 0, "columns": columns, "notes": [*result.notes]})
         kept.write(f'{head[:-1]}, "rows": [')
         for place, row in enumerate(result.rows):
             kept.write(f"{', ' if place else ''}{as_json([_finite(value) for value in row])}")

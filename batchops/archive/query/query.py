@@ -130,7 +130,15 @@ def _define(
     select = " UNION ALL ".join(parts) or f"SELECT {nothing} LIMIT 0"
     engine.define(f"CREATE OR REPLACE VIEW {table.quoted} AS {select}")
     more = "is text in this query: it has a value that its type cannot hold"
-    return [*table.notes, *(f"{table.label}.{name} {more}" for name in sorted(texts))]
+    return [*table.notes, *_copies(table), *(f"{table.label}.{name} {more}" for name in sorted(texts))]
+
+
+def _copies(table: QueriedTable) -> Iterator[str]:
+    """Yield the note that rows may be there more than once."""
+    copies = sorted({one.run for one in table.segments if one.kept})
+    if copies and len({one.run for one in table.segments}) > 1:
+        names = ", ".join(map(str, copies))
+        yield f"{table.label} was copied by --keep in run {names}: other runs may hold the same rows; --run N reads one"
 
 
 def _part(

@@ -45,6 +45,8 @@ def there_and_back(database: Database, to: str, format: str, files: Callable[[],
     assert database.scalar(f"SELECT count(*) FROM flights WHERE {WHERE}") == 0
     found = duckdb.sql(f"SELECT {SUMS} FROM {READ[format]}", params=[[str(path) for path in files()]]).fetchall()
     assert sums(found[0]) == expected
+    with library.archive_query(to, f"SELECT {SUMS} FROM flights") as result:
+        assert sums(next(result.rows)) == expected
     proven = here("archive", "verify", to, "--against", database.url)
     assert (proven.code, f"none of {len(rows):,} rows is in the table" in proven.out) == (0, True), proven
     restored = library.restore(destination=to, url=database.url, into="again")
