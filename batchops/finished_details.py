@@ -76,6 +76,8 @@ class Archived:
     """The command that verifies the files by reading them back."""
     restore: str | None
     """The command that restores the rows."""
+    partitions: int = 0
+    """How many partitions the whole run has dropped."""
 
 
 @dataclass(frozen=True)

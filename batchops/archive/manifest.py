@@ -14,6 +14,9 @@ from batchops.archive.pruning import PrunedRun
 from batchops.archive.records import FIRST, LATEST, ArchivedTable, SegmentRecord, dumped, loaded
 from batchops.errors import IntegrityError, NotFoundError
 
+PARTITIONS = "partitions"
+"""What a manifest calls the partitions that were dropped once their rows were archived."""
+
 
 @dataclass(frozen=True)
 class ListedSegment:

@@ -14,7 +14,7 @@ from batchops.ledger.pruning import prune
 from batchops.ledger.rejected_rows import RejectedRow, take_up
 from batchops.ledger.resume import ContinuedRun, asked
 from batchops.ledger.row_lists import drop_unneeded
-from batchops.ledger.run import Run
+from batchops.ledger.run import DETACHED, Run
 from batchops.ledger.run_events import save_plan
 from batchops.runtime import lease
 from batchops.runtime.retry import retrying
@@ -98,7 +98,11 @@ def _begin(job: "BulkJob", tried: list[lease.Lease]) -> tuple[lease.Lease, Run]:
                 # --restart: it may only be stopped, and must not write once it wakes up.
                 ledger.take_over(connection, last)
                 ledger.end(connection, last.run, "failed", "restarted with --restart")
-            run = ledger.begin(connection, _row(job) | _known(job, key), [job.route.cursor.dumped()])
+            row = _row(job) | _known(job, key)
+            if last is not None and last.detached:  # the new run completes that, whatever else it is to do
+                row["pinned"] = _pinned(job) | {DETACHED: last.pinned[DETACHED]}
+                ledger.save_pinned(connection, last.run, last.pinned | {DETACHED: None})
+            run = ledger.begin(connection, row, [job.route.cursor.dumped()])
         lease.name_run(connection, ledger, held, run.run)
         save_plan(connection, ledger, run.run, kept_plan(job.plan))
     return held, run
@@ -142,7 +146,7 @@ def _row(job: "BulkJob") -> dict[str, object]:
         "verb": job.plan.verb.name,
         "strategy": job.plan.strategy,
         "spec": dict(job.previous.job.spec),
-        "pinned": job.route.pinned.as_dict() | {"asked": asked(job.spec.strategy, job.spec.key)} | job.out.pinned,
+        "pinned": _pinned(job),
         "work": job.previous.job.work,
         "prunable": int(job.repeatable),
         "started_by": this_process().as_dict()
@@ -155,6 +159,10 @@ def _row(job: "BulkJob") -> dict[str, object]:
             "expected": _expected(job),
         },
     }
+
+
+def _pinned(job: "BulkJob") -> dict[str, object]:
+    return job.route.pinned.as_dict() | {"asked": asked(job.spec.strategy, job.spec.key)} | job.out.pinned
 
 
 def _expected(job: "BulkJob") -> dict[str, int | None]:

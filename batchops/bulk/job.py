@@ -9,7 +9,6 @@ from functools import partial
 from batchops.bulk.begin import begin, with_previous_run
 from batchops.bulk.children.own_rows import step_of
 from batchops.bulk.children.taken import ChildrenOfRun
-from batchops.bulk.droppable_partitions import Dropping
 from batchops.bulk.evaluation import evaluated, forget_list
 from batchops.bulk.maintenance import maintained, space_left, space_now
 from batchops.bulk.plan.analysis import RunStrategy, several_workers
@@ -24,8 +23,8 @@ from batchops.bulk.run_events import already_done, ended, started
 from batchops.bulk.shortfall import explained, rejection_causes
 from batchops.bulk.spec import BulkSpec
 from batchops.bulk.step import BulkStep
-from batchops.bulk.strategies.partitioned import PartitionedStrategy
 from batchops.bulk.strategies.strategy import Strategy
+from batchops.bulk.whole_partitions import drop_partitions, with_detached
 from batchops.bulk.workers import Workers, WorkerStep
 from batchops.db.database import Database
 from batchops.db.table import Key, Table
@@ -128,7 +127,7 @@ def _work(
             job, run = evaluated(job, run, stop)
             stats.seconds = time.monotonic() - begun  # --max-time bounds the list's time too
             out = job.out.open(RunInHand(job.database, job.ledger, run, held, emitter, stop))
-            ending, strategy = _changed(job, run, out, heartbeat, control, live, emitter, stop, stats)
+            ending, strategy = _changed(job, held, run, out, heartbeat, control, live, emitter, stop, stats)
             left_out, causes = _left_out(job, ending), rejection_causes(job, run, stats)
             whole = explained(job, run, ending, stats, left_out, causes)
     except BaseException as error:
@@ -155,15 +154,16 @@ def _work(
 
 
 def _changed(
-    job: BulkJob, run: Run, out: OpenOut, heartbeat: Heartbeat, control: Control, live: LiveSettings,
-    emitter: EventEmitter, stop: Stop, stats: RunStats,
+    job: BulkJob, held: lease.Lease, run: Run, out: OpenOut, heartbeat: Heartbeat, control: Control,
+    live: LiveSettings, emitter: EventEmitter, stop: Stop, stats: RunStats,
 ) -> tuple[Ending, str]:  # fmt: skip
     """Drop whole partitions, work through the batches, and close what is open; return the ending and the strategy."""
-    ending, strategy = _drop(job, run, stats), run.strategy
+    ending = drop_partitions(job, held, run, out, control.throttle, live.limits, stop, stats)
+    strategy = run.strategy
     if ending is None:
         ending, strategy = _throttled(job, run, out, heartbeat, control, live, emitter, stop, stats)
     begun = time.monotonic()
-    ending = out.close(ending, emitter.warn)
+    ending = with_detached(job, run, out.close(ending, emitter.warn))
     stats.seconds += time.monotonic() - begun  # what is sealed at the end is the run's time too
     return ending, strategy
 
@@ -262,27 +262,6 @@ def _each(base: LoopSettings, workers: Workers) -> Callable[[], LoopSettings]:
         return replace(base, step=step, idle=step.idle, leave=step.leave)
 
     return mine
-
-
-def _drop(job: BulkJob, run: Run, stats: RunStats) -> Ending | None:
-    """Drop whole partitions first, if the user asked for that or an earlier process began it; return the failure."""
-    if not job.to_drop and not run.pinned.get("detached"):
-        return None
-    try:
-        _drop_all(job, run, stats)
-    except BatchopsError as error:
-        return ending_of(error)
-    return None
-
-
-def _drop_all(job: BulkJob, run: Run, stats: RunStats) -> None:
-    dropping = Dropping(job.database, job.ledger, run, job.plan.table, job.route.pinned.condition)
-    stats.rows += dropping.finish_earlier()
-    for leaf in job.to_drop:
-        gone = dropping.drop(leaf)
-        stats.rows += gone
-        if gone and isinstance(job.route.strategy, PartitionedStrategy):
-            job.route.strategy.forget(leaf.identity)
 
 
 def _record_end(

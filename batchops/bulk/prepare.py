@@ -7,9 +7,9 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from batchops.bulk.children.of_run import children_of, names_rows
-from batchops.bulk.droppable_partitions import covered
 from batchops.bulk.job import BulkJob
 from batchops.bulk.maintenance import refuse_what_cannot_be_had
+from batchops.bulk.partition_plan import detached_warnings, plan_partitions
 from batchops.bulk.plan.analysis import QUICK, RunStrategy, describe, probed, several_workers
 from batchops.bulk.plan.checks import own_table, refusals
 from batchops.bulk.plan.checks.context import CheckContext
@@ -30,9 +30,7 @@ from batchops.bulk.user_mistakes import mistakes_named
 from batchops.bulk.verb import BulkVerb
 from batchops.db.catalog import Server
 from batchops.db.database import Database
-from batchops.db.partitions import Partitions
-from batchops.db.table import Table
-from batchops.errors import RefusedError, UsageError
+from batchops.errors import RefusedError
 from batchops.finished_details import Listed
 from batchops.ledger.last_run import LastRun
 from batchops.ledger.ledger import Ledger
@@ -69,17 +67,19 @@ def _prepare(
         previous = find_previous_run(connection, database, ledger, verb, spec, found)
         route = _route(connection, verb, spec, database, ledger, found, previous.last)
         found = _with_unset_time_warnings(connection, database, spec, found, route)
-        droppable = covered(connection, database, found.table, route.pinned) if verb.removes else []
         out = verb.rows_out(Preparing(connection, database, ledger, verb, spec, found, route))
         plan = _plan(connection, verb, spec, database, ledger, found, previous, route)
-        plan = replace(plan, droppable=tuple(leaf.label for leaf in droppable), out=out.facts)
-        plan = replace(plan, refusals=(*plan.refusals, *out.refusals), warnings=(*plan.warnings, *out.warnings))
-        _droppable_asked(spec, ledger, database.backend.partitions, droppable)
+        whole = plan_partitions(connection, database, ledger, verb, spec, found.table, route, previous)
+        labels = tuple(leaf.label for leaf in whole.droppable)
+        plan = replace(plan, droppable=labels, dropping=whole.facts, out=out.facts)
+        plan = replace(
+            plan, refusals=(*plan.refusals, *out.refusals, *whole.refusals), warnings=(*plan.warnings, *out.warnings)
+        )
         refuse_what_cannot_be_had(connection, database, found.table, spec)
         children = children_of(connection, database, spec, found, route.pinned)
     return BulkJob(
         spec, database, ledger, found.key, route, previous, plan,
-        to_drop=tuple(droppable) if spec.drops_partitions else (),
+        to_drop=whole.drops,
         done=route.resume.run if isinstance(route.resume, AlreadyDone) else None,
         repeatable=found.parsed.repeatable,
         workers=spec.workers if several_workers(database, route) else 1,
@@ -100,6 +100,7 @@ def _plan(
     refused = list(refusals(context))
     if not found.forbidden:  # else there is enough to report
         refused += _ledger_refusals(ledger, found.server, route)
+    left_detached = detached_warnings(connection, ledger, found.table) if database.backend.partitions else ()
     return replace(
         plan,
         left_out=tuple(count_excluded(connection, database, found.table, route.pinned, QUICK)),
@@ -107,7 +108,7 @@ def _plan(
         warnings=(
             *database.address.warnings, *_ledger_warnings(spec, ledger), *previous.warnings,
             *_table_warnings(spec, previous, route.resume), *_ids_warnings(spec, route.pinned.listed),
-            *found.facts.warnings,
+            *found.facts.warnings, *left_detached,
         ),
     )  # fmt: skip
 
@@ -209,31 +210,6 @@ def _comparable(resume: Resume, pinned: Pinned) -> Resume:
     same = (before.strategy, before.key, before.key_types) == (pinned.strategy, pinned.key, pinned.key_types)
     same_key = (before.key, before.key_types) == (pinned.key, pinned.key_types)
     return resume if same else replace(resume, behind=only_begun(resume.behind) if same_key else None)
-
-
-def _droppable_asked(
-    spec: BulkSpec, ledger: Ledger, partitions: Partitions | None, droppable: list[Table]
-) -> None:  # fmt: skip
-    if not spec.drops_partitions:
-        return
-    if partitions is None:
-        raise RefusedError(
-            "--drop-partitions: only PostgreSQL's partitions can be dropped.",
-            "leave it out, or drop them with ALTER TABLE … DROP PARTITION.",
-        )
-    if not ledger.in_target:
-        raise RefusedError(
-            "--drop-partitions needs the ledger in the database itself: after a crash only the ledger knows what is "
-            "detached.",
-            "leave --ledger out.",
-        )
-    if spec.max_rows is not None:
-        raise UsageError("--drop-partitions and --max-rows exclude each other: a partition is dropped as a whole.")
-    if not droppable:
-        raise RefusedError(
-            f'No partition of "{spec.table}" is covered by the condition as a whole, as far as the server can prove.',
-            "leave --drop-partitions out.",
-        )
 
 
 def _ledger_warnings(spec: BulkSpec, ledger: Ledger) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from batchops.bulk.operations import Operation
 from batchops.bulk.spec import BulkSpec
 from batchops.bulk.strategies.strategy import Strategy
 from batchops.db.database import Database
+from batchops.db.table import Table
 from batchops.events import Emit
 from batchops.finished_details import Archived
 from batchops.ledger.ledger import Ledger
@@ -51,6 +52,29 @@ class RunInHand:
     stop: Stop
 
 
+class WholeRows(Protocol):
+    """Where the rows of whole partitions go before these are dropped, one partition after the other."""
+
+    slow: bool
+    """Whether a partition stays detached for long, because its rows are copied meanwhile."""
+
+    def copy(self, leaf: Table, check: Callable[[], None]) -> None:
+        """Copy all rows of a detached partition durably; what an earlier call has copied does not count any more.
+
+        `check` is called often, and raises an error if the copy must end.
+        RowRefusedError for a row that cannot be copied exactly.
+        """
+
+    def same(self, connection: sa.Connection, leaf: Table, check: Callable[[], None]) -> bool:
+        """Whether the rows of the partition, which the transaction has locked, are exactly the copied ones."""
+
+    def record(self, connection: sa.Connection) -> None:
+        """Record in the transaction that drops the partition that all copied rows count."""
+
+    def settle(self, *, dropped: bool) -> None:
+        """Tell the destination whether the copied rows count. After an error, the end of the run does."""
+
+
 class OpenOut(Protocol):
     """Where the rows of a job go, during the run."""
 
@@ -59,6 +83,9 @@ class OpenOut(Protocol):
 
     def execution(self, operation: Operation) -> Execution:
         """Return the execution of one worker."""
+
+    def whole(self) -> WholeRows:
+        """Return where the rows of whole partitions go."""
 
     def close(self, ending: Ending, warn: Callable[[str], None]) -> Ending:
         """Finish what is open, after the last batch; return how the run ends then."""
@@ -98,6 +125,24 @@ class _InPlace:
         return _Unmoved(of.database)
 
 
+class _Nowhere:
+    """Whole partitions are dropped without a copy."""
+
+    slow = False
+
+    def copy(self, leaf: Table, check: Callable[[], None]) -> None:
+        pass
+
+    def same(self, connection: sa.Connection, leaf: Table, check: Callable[[], None]) -> bool:  # noqa: ARG002
+        return True
+
+    def record(self, connection: sa.Connection) -> None:
+        pass
+
+    def settle(self, *, dropped: bool) -> None:
+        pass
+
+
 class _Unmoved:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -107,6 +152,9 @@ class _Unmoved:
 
     def execution(self, operation: Operation) -> Execution:
         return DirectExecution(self._database, operation)
+
+    def whole(self) -> WholeRows:
+        return _Nowhere()
 
     def close(self, ending: Ending, warn: Callable[[str], None]) -> Ending:  # noqa: ARG002
         return ending

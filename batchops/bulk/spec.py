@@ -202,7 +202,23 @@ class BulkSpec(ThrottledSpec):
 
 
 class FamilySpec(ChildrenSpec, BulkSpec):
-    """What the verbs share that may delete rows with the rows that refer to them."""
+    """What the verbs share that may delete rows: with the rows that refer to them, or with their whole partition."""
+
+    drop_partitions: Annotated[bool, Flag(group=STRATEGY)] = Field(
+        False, description="Drop partitions in which every row matches, instead of deleting their rows."
+    )
+
+    @model_validator(mode="after")
+    def _whole_partitions(self) -> Self:
+        if self.drop_partitions and self.ids is not None:
+            raise ValueError("--drop-partitions excludes --ids: a partition is dropped as a whole")
+        if self.with_children and self.drop_partitions:
+            raise ValueError("--with-children excludes --drop-partitions: a partition is dropped without its children")
+        return self
+
+    @property
+    def drops_partitions(self) -> bool:
+        return self.drop_partitions
 
     @property
     def takes_children(self) -> bool:
@@ -229,27 +245,16 @@ class PurgeSpec(FamilySpec):
     mark: Annotated[str | None, Flag("'COL = EXPR'", CHILDREN, kind="sql")] = Field(
         None, description="First mark the rows, in a commit of its own, so that others can tell that they go."
     )
-    drop_partitions: Annotated[bool, Flag(group=STRATEGY)] = Field(
-        False, description="Drop partitions in which every row matches, instead of deleting their rows."
-    )
     no_final_pass: Annotated[bool, Flag(group=STRATEGY)] = Field(
         False, description="With the strategies block and match: make no further pass for rows that moved."
     )
-
-    @property
-    def drops_partitions(self) -> bool:
-        return self.drop_partitions
 
     @property
     def look_again(self) -> bool:
         return not self.no_final_pass
 
     @model_validator(mode="after")
-    def _whole_partitions(self) -> Self:
-        if self.drop_partitions and self.ids is not None:
-            raise ValueError("--drop-partitions excludes --ids: a partition is dropped as a whole")
-        if self.with_children and self.drop_partitions:
-            raise ValueError("--with-children excludes --drop-partitions: a partition is dropped without its children")
+    def _marked(self) -> Self:
         if self.mark is not None and not self.with_children:
             raise ValueError("--mark needs --with-children")
         return self

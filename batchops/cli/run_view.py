@@ -50,6 +50,7 @@ def run_document(recorded: Recorded) -> dict[str, Any]:
         "rate": None if recorded.rate is None else round(recorded.rate, 1),
         "waiting": recorded.waiting or None,
         "paused": [request_document(pause) for pause in recorded.pauses],
+        "detached": run.detached or None,
         "error": run.error,
         "next": recorded.next,
     }

@@ -9,6 +9,7 @@ from batchops.cli.help import Command
 from batchops.cli.ledger_options import ledger_flags, named_ledger
 from batchops.cli.run_view import NAME, run_document, run_row
 from batchops.errors import UsageError
+from batchops.ledger.detached import load_detached
 from batchops.ledger.history import load_runs
 from batchops.reporters.document import as_json
 from batchops.reporters.figures import visible
@@ -39,7 +40,7 @@ def command(
 
             draw(lambda: load_runs(opened, name=name, limit=limit))
             return
-        runs = load_runs(opened, name=name, limit=limit)
+        runs, detached = load_runs(opened, name=name, limit=limit), load_detached(opened)
     if as_json_document:
         click.echo(as_json({"runs": [run_document(run) for run in runs]}))
         return
@@ -50,6 +51,8 @@ def command(
     widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADERS) - 1)]
     for row in rows:
         click.echo("  ".join((*(f"{text:<{width}}" for text, width in zip(row, widths, strict=False)), row[-1])))
+    for left in detached:
+        click.echo(f"Run {left.run} has detached partition {visible(left.detached)}, and must be continued.")
     for run in runs:
         if run.next:
             click.echo(f"Continue run {run.run.run}: {visible(run.next)}")

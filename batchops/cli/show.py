@@ -96,6 +96,7 @@ def _facts(recorded: Recorded) -> dict[str, str]:
         "cut-off": run.pinned["cutoff"] or "",
         "started": f"{moment(run.started_at)} by {run.by['user']} on {run.by['host']}{role}",
         "ended": moment(run.ended_at) or "",
+        "detached": f"{run.detached}: neither dropped nor attached again yet" if run.detached else "",
         "process": _process(holder) if holder and recorded.run.state == "running" else "",
         "error": run.error or "",
         "continue": recorded.next or "",

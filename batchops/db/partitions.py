@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import sqlalchemy as sa
 
 from batchops.db.table import Table
+
+State = Literal["detached", "attached", "renamed", "another", "gone"]
+"""The state of a detached partition: as it was left, a partition again, under another name, another table has its
+name, or dropped."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,8 @@ class Detached:
     parent_schema: str
     parent: str
     bound: str
+    identity: str = ""
+    """What the catalog finds the table by, whatever its name is; empty in records of earlier versions."""
 
 
 class Partitions(Protocol):
@@ -26,11 +32,32 @@ class Partitions(Protocol):
     def covered(self, connection: sa.Connection, leaves: Sequence[Table], failing: sa.TextClause) -> list[Table]:
         """Return the partitions that have no `failing` row, as the planner proves by their bounds."""
 
+    def bound(self, connection: sa.Connection, leaf: Table) -> str:
+        """Return the partition's bounds in SQL; empty for one that takes what no other partition takes."""
+
+    def lacks(self, connection: sa.Connection, parent_schema: str, parent: str, bound: str) -> bool:
+        """Whether the parent has neither a partition with these bounds nor one that takes what no other takes."""
+
+    def how(self, connection: sa.Connection, leaf: Table) -> str:
+        """Return how `detach` detaches such a partition, and why so, in words."""
+
+    def obstacles(self, connection: sa.Connection, leaf: Table) -> Sequence[str]:
+        """Return why dropping the partition would do less, or more, than deleting all of its rows, in words."""
+
     def detach(self, connection: sa.Connection, leaf: Table) -> Detached | None:
-        """Detach the partition from its parent; None where it is no longer a partition."""
+        """Detach the partition from its parent; None where it is no longer a partition.
+
+        Until it is attached again, the table accepts only rows within its bounds.
+        """
+
+    def state(self, connection: sa.Connection, detached: Detached) -> State:
+        """Return what has become of a detached partition."""
 
     def hold(self, connection: sa.Connection, detached: Detached) -> None:
         """Lock the detached table against all other sessions until the transaction ends."""
+
+    def validate(self, connection: sa.Connection, detached: Detached) -> None:
+        """Check that all rows of the detached table are within its bounds, so that `attach` need not read them."""
 
     def attach(self, connection: sa.Connection, detached: Detached) -> None:
         """Attach the table to its parent again, with the same bounds."""

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from batchops.ledger import run_events, samples, spools
+from batchops.ledger.detached import detached_by
 from batchops.ledger.ledger import Ledger
 from batchops.ledger.requests import drop_over, scope_of_run
 
@@ -32,6 +33,7 @@ def _prune_some(ledger: Ledger, older_than: float, size: int, job: str | None) -
     old = [runs.c.prunable == 1, runs.c.ended_at < ledger.database.backend.own_tables.epoch() - older_than]
     # Rows of an archive may be in a spool only, and only the ledger knows its valid length.
     old += [~spools.unsealed_of(ledger, runs.c.run)]
+    old += [~detached_by(ledger)]  # only the ledger knows what has to be done with a partition
     old += [] if job is None else [runs.c.job == job]
     query = sa.select(runs.c.run).where(*old).order_by(runs.c.ended_at).limit(size)
     with ledger.database.transaction() as connection:

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
-from batchops.db.table import TableIdentity
+from batchops.db.table import TableIdentity, label_of
+
+DETACHED, DROPPED, DROPPED_ROWS = "detached", "dropped", "dropped_rows"
+"""Pinned values of a run that drops partitions: the one that is detached now, those that it has dropped, their rows."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,15 @@ class Run:
 
     @property
     def rows(self) -> int:
-        return sum(worker.rows for worker in self.workers) + int(self.pinned.get("dropped_rows", 0))
+        return sum(worker.rows for worker in self.workers) + int(self.pinned.get(DROPPED_ROWS, 0))
+
+    @property
+    def detached(self) -> str:
+        """The partition that the run has detached, and neither dropped nor attached again; empty for none."""
+        one = self.pinned.get(DETACHED)
+        if not one:
+            return ""
+        return f"{label_of(one['schema'], one['name'])} of {label_of(one['parent_schema'], one['parent'])}"
 
     @property
     def rejected(self) -> int:

@@ -226,6 +226,8 @@ def _archive_lines(finished: Finished) -> Iterator[tuple[str, str]]:
     if archived.segments is not None:
         files = f": {figures.counted(archived.segments, 'file')}, {figures.rough(archived.bytes or 0)}B"
     yield "to", figures.visible(f"{archived.to}{files}")
+    if archived.partitions:
+        yield "dropped", figures.counted(archived.partitions, "partition")
     if archived.unsealed:
         yield "unsealed", f"{figures.counted(archived.unsealed, 'row')} not sealed yet; the same command seals them"
     for name, command in (("verify", archived.verify), ("restore", archived.restore)):

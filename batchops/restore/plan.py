@@ -15,6 +15,7 @@ from batchops.db.row_loading import replaced
 from batchops.db.table import Table
 from batchops.reporters.figures import count, counted
 from batchops.restore.create import new_table, untaken
+from batchops.restore.dropped_partitions import partition_warnings
 from batchops.restore.found import Found, condition_of, key_of
 from batchops.restore.previous import Work
 from batchops.restore.spec import RestoreSpec
@@ -151,6 +152,7 @@ def _warnings(
         )
     if found.table is None:
         return
+    yield from partition_warnings(connection, database, found, inside)
     if triggers := database.backend.row_loading.triggers(connection, found.table):
         yield f'An INSERT into "{found.table.label}" sets off triggers: {", ".join(triggers)}.'
     if updated := _updated(spec, found, found.table, work):

@@ -97,6 +97,7 @@ class FamilyOptions(BulkOptions, total=False):
     child: Sequence[str] | str
     edge: Sequence[str] | str
     stop_at: Sequence[str] | str
+    drop_partitions: bool
     max_total: int | None
 
 
@@ -104,7 +105,6 @@ class PurgeOptions(FamilyOptions, total=False):
     """Options of `purge`."""
 
     mark: str | None
-    drop_partitions: bool
     no_final_pass: bool
 
 

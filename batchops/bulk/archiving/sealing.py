@@ -13,7 +13,15 @@ from batchops.archive.formats import SegmentFormat, format_here, format_of_name
 from batchops.archive.inexact import InexactRowsError
 from batchops.archive.layout import NULLED, record_name, segment_name
 from batchops.archive.lines import RowsDigest
-from batchops.archive.manifest import ListedSegment, Manifest, TableSegments, append_manifest, listed_of, manifests
+from batchops.archive.manifest import (
+    PARTITIONS,
+    ListedSegment,
+    Manifest,
+    TableSegments,
+    append_manifest,
+    listed_of,
+    manifests,
+)
 from batchops.archive.records import ArchivedTable, SegmentRecord, Sidecar, key_texts
 from batchops.archive.segments import read_segment, sha256_of
 from batchops.archive.spool import SUFFIX
@@ -21,6 +29,7 @@ from batchops.bulk.archiving.drafts import Drafts, described
 from batchops.errors import IntegrityError, LockedError, NotFoundError
 from batchops.ledger import spools
 from batchops.ledger.ledger import Ledger
+from batchops.ledger.run import DROPPED
 from batchops.ledger.spools import MODULUS, Spool
 from batchops.runtime import lease
 from batchops.runtime.lease import Lease
@@ -81,6 +90,7 @@ class Sealer:
         """Write a manifest of the run's segments that no manifest lists yet."""
         with self.ledger.database.reading() as connection:
             names = [record["name"] for record in spools.records(connection, self.ledger, run)]
+            partitions = self.ledger.one(connection, run).pinned.get(DROPPED, ())
         found = [*manifests(self.destination)]
         before = [one.manifest for one in found if one.manifest.run == run]
         listed = {one.name for manifest in before for table in manifest.tables for one in table.segments}
@@ -104,7 +114,8 @@ class Sealer:
             )
         if tables:
             of = tuple(TableSegments(table, tuple(segments)) for table, segments in tables.values())
-            append_manifest(self.destination, Manifest(run, of, self.about))
+            about = self.about | ({PARTITIONS: partitions} if partitions else {})
+            append_manifest(self.destination, Manifest(run, of, about))
 
     def _deleted(self, sidecar: Sidecar) -> DeletedRows | None:
         return DeletedRows.loaded(self.destination.read(sidecar.deleted_by)) if sidecar.deleted_by else None

@@ -60,6 +60,13 @@ class ArchiveSpec(FamilySpec):
                     raise ValueError(f"--{name.replace('_', '-')} is for files: {self.to} is a table")
         if isinstance(self.target, Bucket) and self.segment_size > LARGEST_OBJECT:
             raise ValueError("--segment-size: an object of a bucket is uploaded in one request; give at most 4GiB")
+        if self.drop_partitions and not isinstance(self.target, Folder | Bucket):
+            raise ValueError(
+                f"--drop-partitions archives whole partitions to files: {self.to} is a table. Name a folder or a "
+                "bucket: --to DIR/, --to s3://BUCKET/PREFIX"
+            )
+        if self.drop_partitions and self.keep:
+            raise ValueError("--drop-partitions excludes --keep: a dropped partition does not stay")
         if self.with_children:
             self._several_tables()
         return self

@@ -9,6 +9,7 @@ from batchops.archive.formats import SegmentFormat
 from batchops.archive.ownership import DestinationOwner, claim
 from batchops.archive.s3 import S3Destination
 from batchops.bulk.archiving.drafts import Drafts
+from batchops.bulk.archiving.partition_copies import PartitionCopies
 from batchops.bulk.archiving.planned_tables import PlannedTable
 from batchops.bulk.archiving.sealing import Sealer
 from batchops.bulk.archiving.single_rows import SingleRows
@@ -17,14 +18,14 @@ from batchops.bulk.archiving.whole_families import WholeFamilies
 from batchops.bulk.children.taken import ChildrenOfRun
 from batchops.bulk.execution import Execution
 from batchops.bulk.operations import Operation
-from batchops.bulk.rows_out import RunInHand
+from batchops.bulk.rows_out import RunInHand, WholeRows
 from batchops.bulk.strategies.strategy import Strategy
 from batchops.db.database import Database
 from batchops.errors import BatchopsError, Exit
 from batchops.events import Emit, Failure
 from batchops.finished_details import Archived
 from batchops.ledger import spools
-from batchops.ledger.run import Run
+from batchops.ledger.run import DROPPED, Run
 from batchops.runtime.ending import Ending, ending_of
 from batchops.runtime.refusal import Refusal
 from batchops.runtime.retry import retrying
@@ -79,6 +80,7 @@ class OpenBucket:
         self._archive = archive
         self._sealer = sealer
         self._run = run
+        self._database = database
         family = database.backend.exact_columns.family
         self._uploads = Uploads(sealer, run.run, [one.archived(family) for one in archive.tables], emit)
         way = SingleRows if archive.children is None else WholeFamilies
@@ -125,11 +127,20 @@ class OpenBucket:
         with ledger.database.reading() as connection:
             sealed = spools.records(connection, ledger, self._run.run)
             waiting = spools.unsealed(connection, ledger, self._run.job)
+            dropped = ledger.one(connection, self._run.run).pinned.get(DROPPED, ())
         return Archived(
             to=to, segments=len(sealed), bytes=sum(one["bytes"] for one in sealed),
             unsealed=sum(spool.rows for spool in waiting),
             verify=f"batchops archive verify {to}" if sealed else None,
-            restore=f"batchops restore {to} {self._restored}" if sealed else None,
+            restore=f"batchops restore {to} {self._restored}" if sealed else None, partitions=len(dropped),
+        )  # fmt: skip
+
+    def whole(self) -> WholeRows:
+        """Return what copies whole partitions, into segments that are uploaded before anything is dropped."""
+        one = self._archive
+        return PartitionCopies(
+            self._database, self._sealer.ledger, self._uploads, one.tables[0], one.segment_format, one.segment_size,
+            one.retry_seconds,
         )  # fmt: skip
 
     @property

@@ -14,7 +14,7 @@ from batchops.bulk.archiving.same_columns import refuse_other_columns
 from batchops.bulk.execution import DirectExecution, Execution
 from batchops.bulk.operations import Operation, Statement
 from batchops.bulk.operations.copy import Copy
-from batchops.bulk.rows_out import RunInHand
+from batchops.bulk.rows_out import RunInHand, WholeRows
 from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.db.database import Database, connect
 from batchops.db.exact_columns import ExactColumn
@@ -24,7 +24,7 @@ from batchops.db.row_loading import with_same_keys
 from batchops.db.sessions import Timeouts
 from batchops.db.table import Table, quoted
 from batchops.db.urls import DatabaseAddress
-from batchops.errors import RowRefusedError
+from batchops.errors import RefusedError, RowRefusedError
 from batchops.finished_details import Archived
 from batchops.ledger.run import Worker
 from batchops.runtime.ending import Ending
@@ -75,6 +75,10 @@ class OpenDatabase:
     def execution(self, operation: Operation) -> Execution:
         """Return the execution of one worker, with a connection of its own."""
         return CopyExecution(self._database, operation, self._archive, self._other)
+
+    def whole(self) -> WholeRows:
+        """Raise an error: only files take whole partitions, as the spec says."""
+        raise RefusedError("Whole partitions are archived to files alone.", "leave --drop-partitions out.")
 
     def close(self, ending: Ending, warn: Callable[[str], None]) -> Ending:
         """Advance the numbers of new rows there, and close the connections.

@@ -8,24 +8,26 @@ from typing import Any
 
 from batchops.archive.destination import FolderDestination
 from batchops.archive.durable import make_folder
-from batchops.archive.formats import SegmentFormat
+from batchops.archive.formats import SegmentFormat, format_of_name
 from batchops.archive.layout import STAGING
 from batchops.archive.ownership import DestinationOwner, claim, this_host
 from batchops.archive.spool import FOLDER, read_header
 from batchops.bulk.archiving.drafts import Drafts, draft_files
+from batchops.bulk.archiving.partition_copies import PartitionCopies
 from batchops.bulk.archiving.planned_tables import PlannedTable
 from batchops.bulk.archiving.sealing import Sealer
 from batchops.bulk.archiving.spooling import SpoolExecution, Spooling, cannot_write
+from batchops.bulk.archiving.uploads import Uploads
 from batchops.bulk.execution import Execution
 from batchops.bulk.operations import Operation
-from batchops.bulk.rows_out import RunInHand
+from batchops.bulk.rows_out import RunInHand, WholeRows
 from batchops.bulk.strategies.strategy import Strategy
 from batchops.db.database import Database
 from batchops.errors import BatchopsError, Exit, NotFoundError, UsageError
-from batchops.events import Failure
+from batchops.events import Emit, Failure
 from batchops.finished_details import Archived
 from batchops.ledger import spools
-from batchops.ledger.run import Run
+from batchops.ledger.run import DROPPED, Run
 from batchops.ledger.spools import Spool
 from batchops.runtime.ending import Ending, ending_of
 from batchops.runtime.refusal import Refusal
@@ -69,25 +71,29 @@ class FolderArchive:
             raise cannot_write(self.path, error) from error
         about = self.about | {"database": asdict(owner), "started": of.run.started_at}
         sealer = Sealer(of.ledger, of.held, destination, Drafts(folder, destination), about)
-        return OpenFolder(self, destination, sealer, of.database, of.run)
+        return OpenFolder(self, destination, sealer, of.database, of.run, of.emit)
 
 
 class OpenFolder:
     """The archive during a run: its spools, the thread that seals them, and the run in the ledger."""
 
     def __init__(
-        self, archive: FolderArchive, destination: FolderDestination, sealer: Sealer, database: Database, run: Run
+        self, archive: FolderArchive, destination: FolderDestination, sealer: Sealer, database: Database, run: Run,
+        emit: Emit,
     ) -> None:  # fmt: skip
         self._archive = archive
         self._destination = destination
         self._sealer = sealer
         self._run = run
+        self._database = database
+        family = database.backend.exact_columns.family
+        self._uploads = Uploads(sealer, run.run, [one.archived(family) for one in archive.tables], emit)
         self._executions: list[SpoolExecution] = []
         self._thread = ThreadPoolExecutor(1, "batchops-seal")
         self._sealing: list[Future[int]] = []
         self._following: Future[None] | None = None
         lines = database.backend.row_lines
-        family = database.backend.exact_columns.family
+        assert lines is not None  # the plan refuses a database without it
         about = {"run": run.run, "format": asdict(archive.segment_format)}
         self._spooling = Spooling(
             database, sealer.ledger, lines, archive.tables, lambda one: about | one.archived(family).document(),
@@ -133,11 +139,20 @@ class OpenFolder:
         with ledger.database.reading() as connection:
             sealed = spools.records(connection, ledger, self._run.run)
             waiting = spools.unsealed(connection, ledger, self._run.job)
+            dropped = ledger.one(connection, self._run.run).pinned.get(DROPPED, ())
         unsealed = sum(spool.rows for spool in waiting)
         return Archived(
             to=to, segments=len(sealed), bytes=sum(one["bytes"] for one in sealed), unsealed=unsealed,
             verify=f"batchops archive verify {to}" if sealed else None,
-            restore=f"batchops restore {to} {self._restored}" if sealed else None,
+            restore=f"batchops restore {to} {self._restored}" if sealed else None, partitions=len(dropped),
+        )  # fmt: skip
+
+    def whole(self) -> WholeRows:
+        """Return what copies whole partitions, into segments that are complete before anything is dropped."""
+        one = self._archive
+        return PartitionCopies(
+            self._database, self._sealer.ledger, self._uploads, one.tables[0], one.segment_format, one.segment_size,
+            one.retry_seconds,
         )  # fmt: skip
 
     @property
@@ -172,16 +187,26 @@ class OpenFolder:
             self._following.result()
         while self._sealing:
             self._sealing.pop(0).result()
-        runs = {self._run.run}
+        runs = {self._run.run, *self._settle_left()}
         for run, parts in self._grouped():
             self._seal(run, parts)
             runs.add(run)
         for run in sorted(runs):
             self._sealer.list_run(run)
             self._sealer.remove_unknown(run)
-            for files in (f"*_run-{run:06}_{'[0-9]' * 6}.*", draft_files(run)):
+            for files in (f"*_run-{run:06}_{'[0-9]' * 6}.*", draft_files(run), f"{run}-*"):
                 for left in (self._archive.path / STAGING).glob(files):
                     left.unlink(missing_ok=True)  # of a process that died while it wrote a file
+
+    def _settle_left(self) -> set[int]:
+        """Settle segments of whole partitions that this and earlier processes left undecided. Return their runs."""
+        runs = set[int]()
+        for run, parts in self._sealer.left_behind():
+            for spool in parts:
+                if format_of_name(spool.name) is not None:
+                    self._uploads.settle(run, spool)
+                    runs.add(run)
+        return runs
 
     def _grouped(self) -> list[tuple[int, list[Spool]]]:
         """Return what is left to seal: groups that were decided before, and small spools of the same table together."""

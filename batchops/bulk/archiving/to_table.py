@@ -13,14 +13,14 @@ from batchops.bulk.archiving.spec import ArchiveSpec
 from batchops.bulk.archiving.target import OwnTable
 from batchops.bulk.execution import DirectExecution, Execution
 from batchops.bulk.operations import Operation, Statement
-from batchops.bulk.rows_out import Preparing, RunInHand
+from batchops.bulk.rows_out import Preparing, RunInHand, WholeRows
 from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.db.database import Database
 from batchops.db.exact_columns import ExactColumn
 from batchops.db.lookup import find_table
 from batchops.db.row_lines import lines_of
 from batchops.db.table import Table, quoted
-from batchops.errors import IntegrityError, NotFoundError, RowRefusedError, TransientError, UsageError
+from batchops.errors import IntegrityError, NotFoundError, RefusedError, RowRefusedError, TransientError, UsageError
 from batchops.finished_details import Archived
 from batchops.ledger.run import Worker
 from batchops.runtime.ending import Ending
@@ -66,6 +66,10 @@ class OpenTable:
     def execution(self, operation: Operation) -> Execution:
         """Return the execution of one worker: a move, or a copy if the rows stay."""
         return (MoveExecution if operation.removes else CopyExecution)(self._database, operation, self._archive)
+
+    def whole(self) -> WholeRows:
+        """Raise an error: only files take whole partitions, as the spec says."""
+        raise RefusedError("Whole partitions are archived to files alone.", "leave --drop-partitions out.")
 
     def close(self, ending: Ending, warn: Callable[[str], None]) -> Ending:
         """Advance the numbers of new rows there. Return the ending unchanged, as nothing is open."""

@@ -112,7 +112,7 @@ class Uploads:
                     return
                 one = self._decided.pop()
             try:
-                self._settle_own(one)
+                self.settle_one(one)
             except BaseException:
                 with self._guard:
                     self._decided.append(one)
@@ -147,7 +147,8 @@ class Uploads:
             record = {"name": name} | sidecar.record.document() | {"deleted": spool.rows}
             spools.sealed(connection, sealer.ledger, run, number, record)
 
-    def _settle_own(self, one: Segment) -> None:
+    def settle_one(self, one: Segment) -> None:
+        """Record in the destination which rows of a segment of this process count, if it was published at all."""
         if one.record is None:
             return
         with self._sealer.ledger.database.reading() as connection:

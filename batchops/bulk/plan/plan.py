@@ -67,6 +67,8 @@ class BulkPlan:
     """The name of the file with the listed ids, for people."""
     droppable: tuple[str, ...] = ()
     """Partitions that the condition covers whole."""
+    dropping: tuple[tuple[str, str], ...] = ()
+    """Which of them are dropped, and how, as names and texts."""
     left_out: tuple[ExcludedCount, ...] = ()
     """Matching rows that other tables refer to."""
     out: tuple[tuple[str, str], ...] = ()
@@ -159,6 +161,7 @@ class BulkPlan:
             "resume": self.goes_on or "",
         }
         yield from ((name, text) for name, text in facts.items() if text)
+        yield from self.dropping
         yield from self.children.rows() if self.children else ()
         if whole:
             yield from (("warning", warning) for warning in self.facts.warnings)
@@ -207,6 +210,7 @@ class BulkPlan:
             "space": _space(self) or None,
             "afterwards": list(self.afterwards),
             "droppable": list(self.droppable),
+            "dropping": [text for _, text in self.dropping],
             "left_out": [{"rows": one.rows, "reason": one.what, "first": list(one.names)} for one in self.left_out],
             "resume": self.goes_on,
             "warnings": list(self.facts.warnings),

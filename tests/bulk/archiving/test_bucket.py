@@ -5,6 +5,8 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -13,6 +15,7 @@ import pytest
 import batchops as library
 from batchops.archive.destination import open_destination
 from batchops.archive.records import Sidecar
+from tests.bulk.archiving import partitioned as parted
 from tests.bulk.archiving.bucket import SECRET, Bucket
 from tests.bulk.plan.situations import numbers
 from tests.command import Batchops, Result, here
@@ -462,3 +465,40 @@ def test_a_prune_that_the_store_refuses_changes_nothing(two_runs: Bucket, whole:
     two_runs.proxy.treat = lambda _: None
     assert pruned(two_runs).code == 0
     assert [one for one in two_runs.names() if "run-000001" in one] == []
+
+
+def test_whole_partitions_are_uploaded_before_they_are_dropped(postgresql: Database, bucket: Bucket) -> None:
+    """A partition that somebody writes to during the upload is uploaded anew; the first objects do not count."""
+    parted.make(postgresql)
+    written = threading.Event()
+
+    def write(_: Request) -> None:
+        if not written.is_set():
+            written.set()
+            with suppress(Exception):  # the partition that is copied now is the only detached one
+                postgresql.script("UPDATE ev_1 SET note = 'later'; UPDATE original SET note = 'later' "
+                                  "WHERE made < '2025-02-01'")  # fmt: skip
+
+    at_each(bucket, "PUT", SIDECAR, write)
+    words = parted.arguments(postgresql, Path("unused"), "--to", bucket.url, "--json")
+    with bucket.reached():
+        done = here(*words)
+        assert (done.code, done.json()["rows"]) == (0, parted.MONTHS * parted.ROWS), done
+        assert written.is_set()
+        assert parted.tables(postgresql) == ["ev_next"]
+        assert parted.wrong(postgresql, bucket.url) is None
+        assert len([name for name in bucket.names() if SEGMENT.search(name)]) == parted.MONTHS + 1
+
+
+def test_a_bucket_that_refuses_leaves_the_partition_attached(postgresql: Database, bucket: Bucket) -> None:
+    parted.make(postgresql)
+    at_each(bucket, "PUT", SEGMENT, lambda _: refusal(403, "AccessDenied"))
+    words = parted.arguments(postgresql, Path("unused"), "--to", bucket.url, "--json", "--retry-timeout", "0s")
+    with bucket.reached():
+        done = here(*words)
+        assert done.code != 0, done
+        assert len(parted.partitions(postgresql)) == parted.MONTHS + 1
+        bucket.proxy.treat = lambda _: None
+        done = here(*words)
+        assert done.code == 0, done
+        assert parted.wrong(postgresql, bucket.url) is None
