@@ -17,6 +17,7 @@ from batchops.archive.destination import FolderDestination
 from batchops.archive.formats import SegmentFormat
 from batchops.archive.in_use import reading
 from batchops.archive.manifest import Manifest, append_manifest, manifests
+from batchops.archive.proved_files import open_proved
 from batchops.archive.prune import plan_prune, prune
 from batchops.archive.records import ArchivedTable
 from batchops.archive.spool import SpoolWriter
@@ -278,3 +279,15 @@ def test_a_manifest_that_is_pruned_while_another_is_written(root: Path) -> None:
     late.listed = [*late.names(), "manifests/00000002.json", "t/run-000002/000001.parquet.json"]
     assert contents(late).damage == []
     assert verify(FolderDestination(root)).damage == ()
+
+
+def test_a_reader_of_a_bucket_is_told_what_was_pruned_meanwhile(root: Path) -> None:
+    """A bucket has no lock: the reader has listed what is removed then."""
+    destination = FolderDestination(root)
+    listed = contents(destination).of(run=2)
+    library.archive_prune(root, run=2)
+    with pytest.raises(IntegrityError, match=r"was removed meanwhile: run 2 \(5 rows of t\) was pruned at"):
+        open_proved(destination, listed[0])
+    (root / "t/run-000003/000001.parquet").unlink()
+    with pytest.raises(IntegrityError, match=r"000001.parquet is missing, with 2 archived rows"):
+        open_proved(destination, contents(destination).of(run=3)[0])
