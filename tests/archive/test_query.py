@@ -169,6 +169,26 @@ def test_the_mixed_columns_of_sqlite(format: SegmentFormat, tmp_path: Path) -> N
     assert asked(tmp_path, 'SELECT sum(coalesce(price.real, price.integer)) FROM "a.b"') == [(14.5,)]
 
 
+@pytest.mark.parametrize(("lines", "sql", "answer"), [
+    ([b"1\ti:11", b"2\tr:0.5", b"3\t\\N"], "SELECT sum(price), count(price), typeof(any_value(price)) FROM t",
+     (11.5, 2, "DOUBLE")),
+    ([b"1\ti:5", b"2\ti:-9223372036854775808"], "SELECT min(price), typeof(any_value(price)) FROM t",
+     (-9223372036854775808, "BIGINT")),
+    ([b"1\tt:007", b"2\tt:"], "SELECT max(price), typeof(any_value(price)) FROM t", ("007", "VARCHAR")),
+    ([b"1\t\\N"], "SELECT count(*), count(price) FROM t", (1, 0)),
+    ([b"1\ti:9007199254740993", b"2\tr:0.5"], "SELECT max(price.integer), max(price.real) FROM t",
+     (9007199254740993, 0.5)),
+])  # fmt: skip
+def test_a_mixed_column_of_one_kind_has_its_type(
+    lines: list[bytes], sql: str, answer: tuple[object, ...], tmp_path: Path
+) -> None:
+    mixed = ExactColumn("price", "DECIMAL(5,2)", ExactKind.TAGGED)
+    table = ArchivedTable("t", (ExactColumn("id", "int", ExactKind.INT64), mixed), ("id",), "sqlite")
+    archived(tmp_path, table, lines)
+    assert asked(tmp_path, sql) == [answer]
+    assert len(notes(tmp_path, "FROM t")) == int("price.integer" in sql)
+
+
 def test_names(tmp_path: Path) -> None:
     id = ExactColumn("id", "int", ExactKind.INT32)
     odd = ArchivedTable("a \"b\" [*?] 'c'", (id, ExactColumn('x "y" %', "text", ExactKind.TEXT)), ("id",), "postgresql")

@@ -10,7 +10,7 @@ from batchops.archive.in_use import reading
 from batchops.archive.query.engine import Engine
 from batchops.archive.query.readable import Readable, ReadableFile, directly_read, forms
 from batchops.archive.query.tables import QueriedTable, tables_of
-from batchops.archive.query.types import TEXT, converted, literal, quoted, type_of
+from batchops.archive.query.types import MIXED, TEXT, converted, kinds_in, literal, quoted, type_of, unmixed
 from batchops.archive.query.unsealed import left_out
 from batchops.archive.staging import StagingFolder
 from batchops.db.exact_columns import ExactColumn
@@ -81,7 +81,8 @@ def _answered(
             for table in tables:
                 engine.define(f"CREATE SCHEMA IF NOT EXISTS {quoted(table.schema)}")
                 engine.define(_unread(table))
-            engine.columns(select)  # an error in the SQL is found before any file is read
+            if not any(table.mixed and table.named_in(select) for table in tables):
+                engine.columns(select)  # an error in the SQL is found before any file is read
             notes = [*left_out(destination, inside, run)]
             files = Readable(destination, folder.path)
             for table in tables:
@@ -129,8 +130,24 @@ def _define(
     nothing = ", ".join(f"CAST(NULL AS {type}) AS {quoted(name)}" for name, type in types.values())
     select = " UNION ALL ".join(parts) or f"SELECT {nothing} LIMIT 0"
     engine.define(f"CREATE OR REPLACE VIEW {table.quoted} AS {select}")
+    mixed = [*_unmix(engine, table, select, [name for name, type in types.values() if type == MIXED])]
     more = "is text in this query: it has a value that its type cannot hold"
-    return [*table.notes, *_copies(table), *(f"{table.label}.{name} {more}" for name in sorted(texts))]
+    return [*table.notes, *_copies(table), *(f"{table.label}.{name} {more}" for name in sorted(texts)), *mixed]
+
+
+def _unmix(engine: Engine, table: QueriedTable, select: str, names: Sequence[str]) -> Iterator[str]:
+    """Give columns of SQLite the type that all their values have; yield a note for each that keeps several."""
+    values = []
+    for name in names:
+        ((*kinds,),) = engine.rows(f"SELECT {kinds_in(name)} FROM {table.quoted}", ["#1", "#2", "#3", "#4", "#5"])
+        if (value := unmixed(name, [int(kind or 0) for kind in kinds])) is None:
+            yield f"{table.label}.{name} has values of several types, a UNION with .integer, .real, .text and .blob"
+        else:
+            values.append(f"{value} AS {quoted(name)}")
+    if values:
+        engine.define(
+            f"CREATE OR REPLACE VIEW {table.quoted} AS SELECT * REPLACE ({', '.join(values)}) FROM ({select}) AS mixed"
+        )
 
 
 def _copies(table: QueriedTable) -> Iterator[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from batchops.archive.contents import FoundSegment
-from batchops.archive.query.types import TEXT, common_type, quoted, type_of
+from batchops.archive.query.types import MIXED, TEXT, common_type, quoted, type_of
 from batchops.db.exact_columns import ExactColumn
 from batchops.db.table import parts_of
 
@@ -29,6 +29,11 @@ class QueriedTable:
     def quoted(self) -> str:
         """Return the name of the view."""
         return f"{quoted(self.schema)}.{quoted(self.name)}"
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the types of some columns are known only once their values are read."""
+        return any(type == MIXED for _, type in self.columns.values())
 
     def named_in(self, sql: str) -> bool:
         """Whether the SQL may name the table: it is somewhere in the text, perhaps as something else."""

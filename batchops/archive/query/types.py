@@ -22,6 +22,10 @@ _DIGITS = dict(zip((*_SIGNED[:4], *_UNSIGNED), (3, 5, 10, 19, 3, 5, 10, 20), str
 _STORAGE_CLASSES = frozenset(("BIGINT", "DOUBLE", TEXT, "BLOB", MIXED))
 
 
+_WHOLE_IN_DOUBLE = 1 << 53
+"""Up to this number a DOUBLE holds each whole number."""
+
+
 def quoted(name: str) -> str:
     """Return a name as an identifier."""
     return '"' + name.replace('"', '""') + '"'
@@ -103,3 +107,25 @@ def _untagged(value: str, wanted: str) -> str:
     values["b:"] = f"unhex({value}[5:])"
     cases = " ".join(f"WHEN {literal(tag)} THEN CAST({one} AS {MIXED})" for tag, one in values.items())
     return f"CASE {value}[:2] {cases} END"
+
+
+def kinds_in(name: str) -> str:
+    """Return the expressions that count the kinds of values in a mixed column, for `unmixed`."""
+    counts = [f"count(union_extract({quoted(name)}, {literal(kind)}))" for kind in ("integer", "real", "text", "blob")]
+    greatest = f"max(abs(CAST(union_extract({quoted(name)}, 'integer') AS HUGEINT)))"
+    return ", ".join((*counts, greatest))
+
+
+def unmixed(name: str, kinds: Sequence[int]) -> str | None:
+    """Return the expression of a mixed column in the type that all its values have; None if they have several.
+
+    `kinds`: what the expressions of `kinds_in` returned. Whole and other numbers are DOUBLE, unless one is too large.
+    """
+    *counts, greatest = kinds
+    there = [kind for kind, count in zip(("integer", "real", "text", "blob"), counts, strict=True) if count]
+    values = [f"union_extract({quoted(name)}, {literal(kind)})" for kind in there]
+    if len(there) == 1:
+        return values[0]
+    if there == ["integer", "real"] and greatest <= _WHOLE_IN_DOUBLE:
+        return f"coalesce(CAST({values[0]} AS DOUBLE), {values[1]})"
+    return None if there else f"CAST(NULL AS {TEXT})"
