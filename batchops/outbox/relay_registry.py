@@ -59,10 +59,13 @@ class Registry:
         """Return the relay of each shard; empty if no relay has run yet."""
         return _holders(connection, self._query())
 
-    def locked(self, connection: sa.Connection) -> Holders:
-        """Return the relay of each shard, and lock the rows until the transaction ends."""
-        query = self._query().with_for_update()
-        if not (found := _holders(connection, query)):
+    def locked(self, connection: sa.Connection, *, wait: bool = True) -> Holders:
+        """Return the relay of each shard, and lock the rows until the transaction ends.
+
+        Unless told to `wait`, return fewer if another relay has locked some.
+        """
+        query = self._query().with_for_update(skip_locked=not wait)
+        if not (found := _holders(connection, query)) and wait:
             first = {"relation": self._relation, "shard": 0, "relay": None}
             connection.execute(self._insert_once(self._shards).values(first))  # so that there is a row to lock
             found = _holders(connection, query)

@@ -65,10 +65,15 @@ class Shards:
     def look(self) -> None:
         """Register or renew this relay, free the shards of relays that are gone, and share out free shards.
 
-        Raise LockedError if another relay has taken over, or runs with another number of shards.
+        A relay that has shards waits for no other one: it looks again later. Raise LockedError if another relay has
+        taken over, or runs with another number of shards.
         """
         with self._database.transaction() as connection:
-            before = self._registry.locked(connection)
+            before = self._registry.locked(connection, wait=not self.mine)
+            if self.mine and len(before) != self.count:  # another relay looks, or is frozen while it does
+                self.prove(connection)
+                self._looked = self._clock()
+                return
             there = self._registry.relays(connection)
             others = [one for one in there if one.relay != self._me.relay]
             # One that stays looks again soon. It goes on with its own shards while another is frozen.
@@ -171,7 +176,9 @@ class Shards:
     def _hand_over(self) -> None:
         """Hand over one shard to the relay that now has the fewest, if those are still at least two fewer."""
         with self._database.transaction() as connection:
-            before = self._registry.locked(connection)
+            before = self._registry.locked(connection, wait=False)
+            if len(before) != self.count:
+                return  # the next look finds the surplus again
             others = [one for one in self._registry.relays(connection) if not one.gone]
             surplus = handed_over(before, [one.member for one in others], self._me.relay)
             after = list(before)

@@ -179,6 +179,9 @@ def test_a_relay_frozen_in_a_transaction_keeps_its_shards_and_stops_no_other(rel
     with relays.database.transaction() as connection:
         frozen.prove(connection)  # it marks sent events, and is frozen
         assert (turned(other), turned(other)) == (2, 2)
+    with relays.database.transaction() as connection:
+        relays.registry().locked(connection)  # it looks, and is frozen
+        assert (turned(other), turned(other)) == (2, 2)
     relays.expire()
     assert turned(other) == 4
 
