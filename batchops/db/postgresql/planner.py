@@ -85,10 +85,14 @@ def _quoted(connection: sa.Connection, name: str) -> str:
     return connection.dialect.identifier_preparer.quote_identifier(name)
 
 
+_NOTHING: dict[str, Any] = {"Node Type": "Nothing", "Total Cost": 0.0, "Plan Rows": 0}
+"""The plan of a statement in whose place a rule does nothing; the server shows none."""
+
+
 def plan_of(connection: sa.Connection, statement: sa.Select[Any] | sa.Delete | sa.Update) -> dict[str, Any]:
     """Return the plan's top node; its nodes name the schemas of their tables."""
     (plan,) = prefixed(connection, statement, "EXPLAIN (FORMAT JSON, VERBOSE)").scalars()
-    top: dict[str, Any] = plan[0]["Plan"]
+    top: dict[str, Any] = plan[0]["Plan"] if plan else _NOTHING
     return top
 
 

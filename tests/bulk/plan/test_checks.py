@@ -14,7 +14,7 @@ from batchops.bulk.spec import BackfillSpec, BulkSpec, PurgeSpec
 from batchops.errors import Exit, RefusedError
 from batchops.spec.models import checked
 from tests.bulk.plan.situations import CASES, SITUATIONS, Situation, numbers, parent, view
-from tests.command import Batchops
+from tests.command import Batchops, here
 from tests.conftest import NewDatabase
 from tests.services.database import Database
 
@@ -196,3 +196,13 @@ def test_an_index_that_the_server_uses_is_enough(new_database: NewDatabase, fami
     database.execute("ANALYZE")
     finished = library.purge(url=database.url, table="t", where="kind = 1")
     assert (finished.reason, finished.rows) == ("done", 2_500)
+
+
+def test_a_rule_that_does_nothing_instead(postgresql: Database) -> None:
+    """The server shows no plan for such a statement."""
+    parent(postgresql)
+    postgresql.script("CREATE RULE stays AS ON DELETE TO t DO INSTEAD NOTHING")
+    words = ("purge", "t", "--where", "id < 4", "--url", postgresql.url, "-y", "--json")
+    refused, allowed = here(*words), here(*words, "--allow", "triggers")
+    assert (refused.code, 'rule "stays" on "t"' in refused.json()["error"]["message"]) == (12, True), refused
+    assert (allowed.code, allowed.json()["rejected"]) == (3, 3), allowed
