@@ -7,8 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from batchops.bulk.droppable_partitions import covered
-from batchops.bulk.plan.analysis import RunStrategy
-from batchops.bulk.previous_run import PreviousRun
+from batchops.bulk.plan.pinned import Pinned
 from batchops.bulk.spec import BulkSpec
 from batchops.bulk.verb import BulkVerb
 from batchops.db.database import Database
@@ -17,8 +16,6 @@ from batchops.db.table import Table
 from batchops.errors import RefusedError, UsageError
 from batchops.ledger.detached import runs_with_detached
 from batchops.ledger.ledger import Ledger
-from batchops.ledger.resume import ContinuedRun, NewRun
-from batchops.ledger.run import DROPPED
 from batchops.runtime.refusal import Refusal
 
 MOST_NAMED = 20
@@ -39,30 +36,19 @@ class PartitionPlan:
 
 def plan_partitions(
     connection: sa.Connection, database: Database, ledger: Ledger, verb: BulkVerb, spec: BulkSpec, table: Table,
-    route: RunStrategy, previous: PreviousRun,
+    pinned: Pinned,
 ) -> PartitionPlan:  # fmt: skip
-    """Find the covered partitions; RefusedError or UsageError if they are to be dropped and none can be."""
-    found = covered(connection, database, table, route.pinned) if verb.removes else []
+    """Find the covered partitions; RefusedError or UsageError if partitions of this table cannot be dropped."""
+    found = covered(connection, database, table, pinned) if verb.removes else []
     if not spec.drops_partitions:
         return PartitionPlan(tuple(found))
     partitions = _asked(spec, ledger, database.backend.partitions)
-    if not found and not _begun(route, previous):
-        raise RefusedError(
-            f'No partition of "{spec.table}" is covered by the condition as a whole, as far as the server can prove.',
-            "leave --drop-partitions out.",
-        )
+    if table.kind != "partitioned":
+        raise RefusedError(f'--drop-partitions: "{table.label}" has no partitions.', "leave --drop-partitions out.")
     refusals = tuple(_refusals(connection, partitions, found))
     return PartitionPlan(
         tuple(found), tuple(found), tuple(_facts(connection, partitions, verb, found)), refusals
     )  # fmt: skip
-
-
-def _begun(route: RunStrategy, previous: PreviousRun) -> bool:
-    """Whether an earlier process may have dropped, or only detached, the last of the partitions already."""
-    resume, last = route.resume, previous.last
-    behind = resume.behind if isinstance(resume, NewRun) else None
-    dropped = behind is not None and bool(behind.pinned.get(DROPPED))
-    return isinstance(resume, ContinuedRun) or dropped or (last is not None and bool(last.run.detached))
 
 
 def _asked(spec: BulkSpec, ledger: Ledger, partitions: Partitions | None) -> Partitions:
@@ -104,7 +90,9 @@ def _facts(
         yield "drops", f"{leaf.label}: its bounds imply the condition: {partitions.bound(connection, leaf)}"
     if len(found) > MOST_NAMED:
         yield "drops", f"{len(found) - MOST_NAMED:,} more, see droppable"
-    if found:
+    if not found:
+        yield "drops", "no partition, as the server cannot prove of any that all of its rows match; rows go one by one"
+    else:
         copied = " its rows are copied and read back, and compared under a lock;" if verb.removed == "archive" else ""
         yield "dropping", f"each is detached, by {partitions.how(connection, found[0])};{copied} then it is dropped"
 

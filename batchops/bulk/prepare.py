@@ -69,7 +69,7 @@ def _prepare(
         found = _with_unset_time_warnings(connection, database, spec, found, route)
         out = verb.rows_out(Preparing(connection, database, ledger, verb, spec, found, route))
         plan = _plan(connection, verb, spec, database, ledger, found, previous, route)
-        whole = plan_partitions(connection, database, ledger, verb, spec, found.table, route, previous)
+        whole = plan_partitions(connection, database, ledger, verb, spec, found.table, route.pinned)
         labels = tuple(leaf.label for leaf in whole.droppable)
         plan = replace(plan, droppable=labels, dropping=whole.facts, out=out.facts)
         plan = replace(

@@ -242,8 +242,19 @@ def test_options_that_do_not_go_together(parted: Database, tmp_path: Path) -> No
     for more in (("--keep",), ("--to", "other"), ("--with-children",), ("--max-rows", "5")):
         done = here(*arguments(parted, tmp_path / "a", *more))
         assert done.code == 2, done
-    done = here(*arguments(parted, tmp_path / "a", "--where", "amount < 5"))
-    assert (done.code, "No partition" in done.err) == (12, True)
+
+
+def test_rows_go_one_by_one_where_no_partition_is_covered(parted: Database, tmp_path: Path) -> None:
+    """A job of each night has nothing to drop in most of them."""
+    before = partitions(parted)
+    few = parted.scalar("SELECT count(*) FROM ev WHERE amount < 5")
+    planned = here(*arguments(parted, tmp_path / "a", "--where", "amount < 5", "-n"))
+    assert "no partition, as the server cannot prove of any that all of its rows match" in planned.out + planned.err
+    done = here(*arguments(parted, tmp_path / "a", "--where", "amount < 5", "--json"))
+    assert (done.code, done.json()["rows"], partitions(parted)) == (0, few, before), done
+    parted.script("CREATE TABLE plain (id integer PRIMARY KEY)")
+    words = ("purge", "plain", "--all-rows", "--drop-partitions", "-y", "--url", parted.url)
+    assert (here(*words).code, "has no partitions" in here(*words).err) == (12, True)
 
 
 @FULL
