@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 
 from batchops.db.database import Database
+from batchops.db.facts import TableFacts
 from batchops.db.table import Table
 from batchops.errors import BatchopsError
 
@@ -18,15 +19,9 @@ def advance_numbers(
         warn(f'The numbers of new rows in "{table.label}" were not advanced: {error.message}')
 
 
-def advance_unique_numbers(database: Database, table: Table, warn: Callable[[str], None]) -> None:
-    """Do the same for columns whose numbers may not come twice: an index tells their greatest one.
+def unique_columns(table: Table, facts: TableFacts) -> frozenset[str]:
+    """Return the columns with numbers that may not come twice: an index tells the greatest one.
 
-    Without an index, each run would read the whole table.
+    To advance the numbers of the others, each run would have to read the whole table.
     """
-    try:
-        with database.reading() as connection:
-            keys = (*table.keys, *database.backend.facts.of(connection, table).nullable_keys)
-    except BatchopsError as error:
-        warn(f'The numbers of new rows in "{table.label}" were not advanced: {error.message}')
-        return
-    advance_numbers(database, table, {key.columns[0] for key in keys}, warn)
+    return frozenset(key.columns[0] for key in (*table.keys, *facts.nullable_keys))

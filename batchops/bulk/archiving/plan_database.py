@@ -6,6 +6,7 @@ from contextlib import closing
 import sqlalchemy as sa
 
 from batchops.archive.column_match import Matched, match
+from batchops.archive.numbers import unique_columns
 from batchops.archive.records import ArchivedTable
 from batchops.bulk.archiving.spec import ArchiveSpec
 from batchops.bulk.archiving.target import OtherTable
@@ -15,6 +16,7 @@ from batchops.bulk.rows_out import Preparing
 from batchops.db.catalog import Server
 from batchops.db.database import Database, connect
 from batchops.db.exact_columns import ExactColumn, refused
+from batchops.db.facts import TableFacts
 from batchops.db.lookup import find_table
 from batchops.db.sessions import Timeouts
 from batchops.db.table import Table
@@ -39,7 +41,8 @@ def database_archive(
         )
         matched, refusals = match(archived, into, there, other.backend.row_loading)
         key = into.key_within([one.archived.name for one in matched.columns])
-        refusals += _refusals(preparing, other, connection, into, matched, key, columns)
+        facts = other.backend.facts.of(connection, into)
+        refusals += _refusals(preparing, other, connection, into, facts, matched, key, columns)
         if (unwritable := server.refusal(where.shown)) is not None:
             raise RefusedError(unwritable.message, unwritable.hint)
     to = "to", f"table {into.label} of {where.name}"
@@ -57,6 +60,7 @@ def database_archive(
         key,
         tuple(columns),
         target.shown,
+        unique_columns(into, facts),
         (to, KEEPS if spec.keep else order),
         refusals,
         () if spec.keep else (crash,),
@@ -77,11 +81,11 @@ def _table_there(
 
 
 def _refusals(
-    preparing: Preparing, other: Database, connection: sa.Connection, into: Table, matched: Matched,
+    preparing: Preparing, other: Database, connection: sa.Connection, into: Table, there: TableFacts, matched: Matched,
     key: Sequence[str], columns: Sequence[ExactColumn],
 ) -> Iterator[Refusal]:  # fmt: skip
     facts, table = preparing.found.facts, preparing.found.table
-    if not (facts.transactional and other.backend.facts.of(connection, into).transactional):
+    if not (facts.transactional and there.transactional):
         yield Refusal(
             "engine", "One of the two tables does not support transactions: what is deleted cannot be rolled back.",
             "ALTER TABLE … ENGINE=InnoDB.",

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from batchops.archive.column_match import Matched
-from batchops.archive.numbers import advance_unique_numbers
+from batchops.archive.numbers import advance_numbers
 from batchops.bulk.archiving.same_columns import refuse_other_columns
 from batchops.bulk.execution import DirectExecution, Execution
 from batchops.bulk.operations import Operation, Statement
@@ -49,6 +49,8 @@ class DatabaseArchive:
     key: tuple[str, ...]
     columns: tuple[ExactColumn, ...]
     shown: str
+    unique: frozenset[str]
+    """Columns of the other table whose numbers of new rows are advanced."""
     facts: tuple[tuple[str, str], ...]
     refusals: Sequence[Refusal]
     warnings: tuple[str, ...]
@@ -85,7 +87,7 @@ class OpenDatabase:
 
         Rows that were brought and not deleted are found by the next run.
         """
-        advance_unique_numbers(self._other, self._archive.into, warn)
+        advance_numbers(self._other, self._archive.into, self._archive.unique, warn)
         self._other.close()
         return ending
 

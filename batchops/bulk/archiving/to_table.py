@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from batchops.archive.numbers import advance_unique_numbers
+from batchops.archive.numbers import advance_numbers, unique_columns
 from batchops.bulk.archiving.same_columns import refuse_columns
 from batchops.bulk.archiving.spec import ArchiveSpec
 from batchops.bulk.archiving.target import OwnTable
@@ -17,6 +17,7 @@ from batchops.bulk.rows_out import Preparing, RunInHand, WholeRows
 from batchops.bulk.strategies.strategy import Batch, Strategy
 from batchops.db.database import Database
 from batchops.db.exact_columns import ExactColumn
+from batchops.db.facts import TableFacts
 from batchops.db.lookup import find_table
 from batchops.db.row_lines import lines_of
 from batchops.db.table import Table, quoted
@@ -42,6 +43,8 @@ class TableArchive:
     """The columns of the source that go into the columns `names`."""
     key: tuple[str, ...]
     """The key by which a row that stays is found in both tables; empty if rows do not stay."""
+    unique: frozenset[str]
+    """Columns of the other table whose numbers of new rows are advanced."""
     facts: tuple[tuple[str, str], ...]
     refusals: Sequence[Refusal]
     warnings: tuple[str, ...]
@@ -73,7 +76,7 @@ class OpenTable:
 
     def close(self, ending: Ending, warn: Callable[[str], None]) -> Ending:
         """Advance the numbers of new rows there. Return the ending unchanged, as nothing is open."""
-        advance_unique_numbers(self._database, self._archive.into, warn)
+        advance_numbers(self._database, self._archive.into, self._archive.unique, warn)
         return ending
 
     def archived(self) -> Archived:
@@ -160,7 +163,8 @@ def table_archive(
         ) from error
     computed = {column.name for column in into.columns if column.generated}
     names = tuple(column.name for column in columns if column.name not in computed)
-    refusals = [*_refusals(preparing, into, names, columns)]
+    facts_there = database.backend.facts.of(connection, into)
+    refusals = [*_refusals(preparing, into, facts_there, names, columns)]
     key: tuple[str, ...] = ()
     to = ("to", f"table {into.label}: each batch arrives there and leaves here in one transaction")
     if spec.keep:
@@ -170,11 +174,13 @@ def table_archive(
             refusals.append(Refusal("destination", message, "give it the primary key of the table."))
     facts = (to, KEEPS) if spec.keep else (to,)
     written = tuple(column for column in columns if column.name in names)
-    return TableArchive(source, into, names, written, key, facts, refusals, ())
+    return TableArchive(
+        source, into, names, written, key, unique_columns(into, facts_there), facts, refusals, ()
+    )  # fmt: skip
 
 
 def _refusals(
-    preparing: Preparing, into: Table, names: Sequence[str], columns: Sequence[ExactColumn]
+    preparing: Preparing, into: Table, there: TableFacts, names: Sequence[str], columns: Sequence[ExactColumn]
 ) -> Iterator[Refusal]:  # fmt: skip
     database, connection, found = preparing.database, preparing.connection, preparing.found
     moves, source = database.backend.row_moves, found.table
@@ -183,7 +189,7 @@ def _refusals(
     if into.kind not in ("table", "partitioned"):
         yield Refusal("destination", f'"{into.label}" is a {into.kind}.', "name a table.")
         return
-    if not (found.facts.transactional and database.backend.facts.of(connection, into).transactional):
+    if not (found.facts.transactional and there.transactional):
         yield Refusal(
             "engine", "One of the two tables does not support transactions: a row could be in both, or in none.",
             "ALTER TABLE … ENGINE=InnoDB.",
