@@ -7,6 +7,7 @@ from struct import unpack
 
 _UNMEASURED = 1_024
 """The most lines that are read before their size is checked."""
+_EMPTY = blake2b(digest_size=16)
 _MASK = (1 << 128) - 1
 
 
@@ -25,8 +26,7 @@ class RowsDigest:
 
     def add(self, lines: Sequence[bytes]) -> None:
         """Add lines, without their line ends."""
-        hashes = b"".join([blake2b(line, digest_size=16).digest() for line in lines])
-        halves = unpack(f"<{2 * len(lines)}Q", hashes)
+        halves = unpack(f"<{2 * len(lines)}Q", b"".join(map(_hash, lines)))
         self._sum = (self._sum + sum(halves[::2]) + (sum(halves[1::2]) << 64)) & _MASK
         self.rows += len(lines)
 
@@ -59,7 +59,13 @@ def digest_of(lines: Iterable[bytes]) -> RowsDigest:
 
 def hash_of(line: bytes) -> int:
     """Return the hash that a line adds to a digest."""
-    return int.from_bytes(blake2b(line, digest_size=16).digest(), "little")
+    return int.from_bytes(_hash(line), "little")
+
+
+def _hash(line: bytes) -> bytes:
+    own = _EMPTY.copy()  # takes two thirds of the time of a new one with its parameters
+    own.update(line)
+    return own.digest()
 
 
 def blocks_of(lines: Iterable[bytes], most_lines: int, most_bytes: int) -> Iterator[list[bytes]]:
