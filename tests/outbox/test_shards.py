@@ -257,6 +257,7 @@ def stopped_for_an_hour(process: "subprocess.Popen[str]", database: Database) ->
     """Stop it, not inside a write to a SQLite file, and let its lease outlast that."""
     while True:
         process.send_signal(signal.SIGSTOP)
+        until(lambda: _stopped(process), process)  # until then it may still begin to write
         try:
             database.execute("UPDATE batchops_relay SET lease_until = lease_until + 3600")
         except sa.exc.OperationalError:  # it holds the file
@@ -264,6 +265,11 @@ def stopped_for_an_hour(process: "subprocess.Popen[str]", database: Database) ->
             time.sleep(0.05)
         else:
             return
+
+
+def _stopped(process: "subprocess.Popen[str]") -> bool:
+    threads = Path(f"/proc/{process.pid}/task").glob("*/stat")
+    return all(one.read_text().rpartition(")")[2].split()[0] == "T" for one in threads)
 
 
 def holders(database: Database) -> Counter[str]:
