@@ -42,10 +42,10 @@ def command(
     Example: batchops archive prune archive/ --older-than 2y
     """
     age = _age(older_than)
-    if not (yes or dry_run or sys.stdin.isatty()):
-        raise UsageError("There is no terminal to ask at.", "use -y (--yes) to run without a question.")
     destination = open_destination(dest)
     plan = plan_prune(destination, age, run)
+    if not (yes or dry_run or sys.stdin.isatty()):
+        raise UsageError("There is no terminal to ask at.", "use -y (--yes) to run without a question.")
     for line in _plan_lines(plan):
         if dry_run and not as_json_document:
             click.echo(visible(line))
