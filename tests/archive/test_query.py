@@ -26,7 +26,7 @@ from batchops.db.exact_columns import ExactColumn, ExactKind
 from batchops.db.exact_text import block_of, line_of
 from batchops.errors import IntegrityError, NotFoundError, UsageError
 from tests.archive.made import OWNER, archived, sealed
-from tests.command import Batchops, Result
+from tests.command import Batchops, Result, hear_interrupts
 from tests.waiting import ended, until
 
 FORMATS = [SegmentFormat(), *(SegmentFormat(name, way) for name in ("jsonl", "csv") for way in ("zstd", "gzip"))]
@@ -352,7 +352,8 @@ def test_it_can_be_interrupted(tmp_path: Path, batchops: Batchops) -> None:
     archived(tmp_path / "archive", TABLE, LINES)
     folder = tmp_path / "tmp"
     folder.mkdir()
-    process = batchops.start("archive", "query", tmp_path / "archive", ENDLESS, env={"TMPDIR": str(folder)})
+    words = ("archive", "query", tmp_path / "archive", ENDLESS)
+    process = batchops.start(*words, env={"TMPDIR": str(folder)}, preexec_fn=hear_interrupts)
     until(lambda: [*folder.rglob("1.parquet")])
     process.send_signal(signal.SIGINT)
     code, out, err = ended(process)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.bulk.archiving.bucket import Bucket
 from tests.bulk.archiving.test_bucket import EVERY, MATCHING, SEGMENT, WHERE, archive, ids
-from tests.command import Batchops
+from tests.command import Batchops, hear_interrupts
 from tests.crash.scenario import make
 from tests.services.database import Database
 from tests.services.http_proxy import HttpProxy, Request
@@ -63,7 +63,7 @@ def test_a_verification_and_a_restore_end_too(sqlite: Database, bucket: Bucket, 
     verify, restore = ("archive", "verify", bucket.url), ("restore", bucket.url, "--url", sqlite.url, "-y")
     for words, signals in ((verify, (signal.SIGINT,)), (restore, (signal.SIGTERM, signal.SIGHUP))):
         held = Held(bucket, "GET")
-        process = batchops.start(*words, env=bucket.env)
+        process = batchops.start(*words, env=bucket.env, preexec_fn=hear_interrupts)
         assert held.first.wait(60)
         for one in signals:
             process.send_signal(one)
