@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.bulk.archiving.bucket import Bucket
+from tests.kills.killing import LARGE, Size
 from tests.kills.places import Folder, OtherTable, Place, Store
 from tests.services.database import Database
 from tests.services.http_proxy import HttpProxy
@@ -14,6 +15,12 @@ from tests.services.s3 import new_bucket
 from tests.services.server import Server
 
 NewPlace = Callable[[Database, str], Place]
+
+
+@pytest.fixture
+def size() -> Size:
+    """How many rows there are, and how many kills."""
+    return LARGE
 
 
 @pytest.fixture

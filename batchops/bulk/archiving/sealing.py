@@ -26,10 +26,12 @@ from batchops.archive.records import ArchivedTable, SegmentRecord, Sidecar, key_
 from batchops.archive.segments import read_segment, sha256_of
 from batchops.archive.spool import SUFFIX
 from batchops.bulk.archiving.drafts import Drafts, described
+from batchops.db.table import Table
 from batchops.errors import IntegrityError, LockedError, NotFoundError
+from batchops.finished_details import Archived
 from batchops.ledger import spools
 from batchops.ledger.ledger import Ledger
-from batchops.ledger.run import DROPPED
+from batchops.ledger.run import DROPPED, Run
 from batchops.ledger.spools import MODULUS, Spool
 from batchops.runtime import lease
 from batchops.runtime.lease import Lease
@@ -116,6 +118,21 @@ class Sealer:
             of = tuple(TableSegments(table, tuple(segments)) for table, segments in tables.values())
             about = self.about | ({PARTITIONS: partitions} if partitions else {})
             append_manifest(self.destination, Manifest(run, of, about))
+
+    def archived(self, run: Run, tables: Sequence[Table]) -> Archived:
+        """Return what the whole run has archived of the tables, for its summary; the one that was named comes first."""
+        to, (root, *others) = self.destination.shown, tables
+        with self.ledger.database.reading() as connection:
+            sealed = spools.records(connection, self.ledger, run.run)
+            waiting = spools.unsealed(connection, self.ledger, run.job)
+            dropped = self.ledger.one(connection, run.run).pinned.get(DROPPED, ())
+        rows = f"--of-run {run.run}" if others else f"--table {root.label}"
+        return Archived(
+            to=to, segments=len(sealed), bytes=sum(one["bytes"] for one in sealed),
+            unsealed=sum(spool.rows for spool in waiting),
+            verify=f"batchops archive verify {to}" if sealed else None,
+            restore=f"batchops restore {to} {rows}" if sealed else None, partitions=len(dropped),
+        )  # fmt: skip
 
     def _deleted(self, sidecar: Sidecar) -> DeletedRows | None:
         return DeletedRows.loaded(self.destination.read(sidecar.deleted_by)) if sidecar.deleted_by else None

@@ -26,8 +26,7 @@ from batchops.db.database import Database
 from batchops.errors import BatchopsError, Exit, NotFoundError, UsageError
 from batchops.events import Emit, Failure
 from batchops.finished_details import Archived
-from batchops.ledger import spools
-from batchops.ledger.run import DROPPED, Run
+from batchops.ledger.run import Run
 from batchops.ledger.spools import Spool
 from batchops.runtime.ending import Ending, ending_of
 from batchops.runtime.refusal import Refusal
@@ -135,17 +134,7 @@ class OpenFolder:
 
     def archived(self) -> Archived:
         """Return what the whole run has archived, for its summary."""
-        ledger, to = self._sealer.ledger, str(self._archive.path)
-        with ledger.database.reading() as connection:
-            sealed = spools.records(connection, ledger, self._run.run)
-            waiting = spools.unsealed(connection, ledger, self._run.job)
-            dropped = ledger.one(connection, self._run.run).pinned.get(DROPPED, ())
-        unsealed = sum(spool.rows for spool in waiting)
-        return Archived(
-            to=to, segments=len(sealed), bytes=sum(one["bytes"] for one in sealed), unsealed=unsealed,
-            verify=f"batchops archive verify {to}" if sealed else None,
-            restore=f"batchops restore {to} {self._restored}" if sealed else None, partitions=len(dropped),
-        )  # fmt: skip
+        return self._sealer.archived(self._run, [one.table for one in self._archive.tables])
 
     def whole(self) -> WholeRows:
         """Return what copies whole partitions, into segments that are complete before anything is dropped."""
@@ -154,12 +143,6 @@ class OpenFolder:
             self._database, self._sealer.ledger, self._uploads, one.tables[0], one.segment_format, one.segment_size,
             one.retry_seconds,
         )  # fmt: skip
-
-    @property
-    def _restored(self) -> str:
-        """The option of `batchops restore` that selects the rows of this run."""
-        root, *children = self._archive.tables
-        return f"--of-run {self._run.run}" if children else f"--table {root.table.label}"
 
     def _grown(self, spool: Spool) -> None:
         """Write the rows of a spool to its draft, unless an earlier call is still at work."""

@@ -1,30 +1,8 @@
-"""The same kills of archives of a million rows, 200 of each."""
+"""The same kills of archives of a million rows, 200 of each: see conftest.py."""
 
 import pytest
 
-from tests.command import Batchops
-from tests.conftest import NewDatabase
-from tests.figures import Figures
-from tests.kills.conftest import NewPlace
-from tests.kills.killing import CASES, MILLION, OTHERS, archived_under_kills
-from tests.kills.places import OtherTable
+from tests.kills.test_tables import test_kills, test_kills_between_two_databases
 
+__all__ = ["test_kills", "test_kills_between_two_databases"]
 pytestmark = [pytest.mark.full, pytest.mark.timeout(7200)]
-
-
-@pytest.mark.parametrize(("name", "workers", "way"), CASES)
-def test_kills(
-    batchops: Batchops, new_database: NewDatabase, new_place: NewPlace, figures: Figures, name: str, workers: str,
-    way: str,
-) -> None:  # fmt: skip
-    database = new_database(name)
-    archived_under_kills(batchops, database, new_place(database, way), workers, MILLION, figures)
-
-
-@pytest.mark.parametrize(("source", "there", "workers"), OTHERS)
-def test_kills_between_two_databases(
-    batchops: Batchops, new_database: NewDatabase, figures: Figures, source: str, there: str, workers: str
-) -> None:  # fmt: skip
-    database = new_database(source)
-    place = OtherTable(new_database(there)).made(database)
-    archived_under_kills(batchops, database, place, workers, MILLION, figures)
